@@ -1,0 +1,66 @@
+# dbmigrate/Makefile
+#
+# make && sudo make install     the normal PGXS way
+# make installcheck             every suite, against the running server
+# make demo, make test          install what is missing and use a private,
+#                               throw-away server; nothing else is touched
+
+EXTENSION  = dbmigrate
+MODULE_big = dbmigrate
+PGFILEDESC = "dbmigrate - schema migrations inside the database"
+
+OBJS = \
+	$(WIN32RES) \
+	src/apply.o \
+	src/catalog.o \
+	src/classify.o \
+	src/copydata.o \
+	src/dbmigrate.o \
+	src/deferred.o \
+	src/errors.o \
+	src/execute.o \
+	src/lock.o \
+	src/refuse.o \
+	src/register.o \
+	src/require.o \
+	src/script.o \
+	src/takeover.o \
+	src/target.o \
+	src/trust.o \
+	src/version.o
+
+DATA = $(wildcard sql/dbmigrate--*.sql)
+
+REGRESS        = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS   = --inputdir=$(srcdir)/test
+ISOLATION      = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
+TAP_TESTS      = 1
+PROVE_TESTS    = test/t/*.pl
+
+# The control file is the one place of the version.
+EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dbmigrate.control)
+PG_CPPFLAGS  = -DDBMIGRATE_VERSION='"$(EXTVERSION)"'
+EXTRA_CLEAN  = results output_iso tmp_check tmp_check_iso log regression.diffs regression.out
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+# Without a server's build files only the targets below work; they install them.
+all install:
+	@echo "pg_config not found: install postgresql-server-dev, or run make demo / make test"; exit 1
+else
+include $(PGXS)
+endif
+
+$(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
+
+.PHONY: demo test matrix bench pgindent
+demo:
+	@test/private.sh examples/demo.sh
+test:
+	@test/private.sh test/suites.sh
+matrix:
+	@test/matrix.sh
+bench:
+	@test/private.sh bench/run.sh

@@ -1,0 +1,460 @@
+/* sql/dbmigrate--1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION dbmigrate" to load this file. \quit
+
+-- A schema of our own, made here and not by the control file: one that is
+-- already there is an error, so that nobody can plant objects beside ours.
+CREATE SCHEMA migrate;
+COMMENT ON SCHEMA migrate IS 'schema migrations: what is registered, what is applied, what happened';
+
+--
+-- What the tables need
+--
+
+CREATE FUNCTION migrate.version_key(version text) RETURNS numeric[]
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_version_key';
+COMMENT ON FUNCTION migrate.version_key(text) IS 'the form in which versions are compared';
+
+CREATE FUNCTION migrate.script_sha256(script text) RETURNS bytea
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_script_sha256';
+COMMENT ON FUNCTION migrate.script_sha256(text) IS 'SHA-256 of the exact bytes of a script';
+
+--
+-- Tables
+--
+
+CREATE TABLE migrate.migration (
+    id                 text COLLATE "C" NOT NULL,
+    version            text,
+    version_key        numeric[],
+    name               text NOT NULL,
+    environments       text[],
+    up_online          boolean NOT NULL,
+    down_online        boolean NOT NULL,
+    up_statements      integer NOT NULL,
+    down_statements    integer,
+    checksum           bytea NOT NULL,
+    unreadable         text,
+    down_unreadable    text,
+    analyzed_on        integer NOT NULL,
+    file_name          text,
+    up_author          text NOT NULL,
+    up_registered_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    up_approved_by     text,
+    up_approved_at     timestamptz,
+    up_sha256          bytea NOT NULL,
+    down_author        text,
+    down_registered_at timestamptz,
+    down_approved_by   text,
+    down_approved_at   timestamptz,
+    down_sha256        bytea,
+    up_text_sha256     bytea NOT NULL GENERATED ALWAYS AS (migrate.script_sha256(up)) STORED,
+    down_text_sha256   bytea GENERATED ALWAYS AS (migrate.script_sha256(down)) STORED,
+    up                 text NOT NULL,
+    down               text,
+    CONSTRAINT migration_pkey PRIMARY KEY (id),
+    CONSTRAINT migration_version_key UNIQUE (version_key),
+    CONSTRAINT migration_version_check CHECK ((version IS NULL) OPERATOR(pg_catalog.=) (version_key IS NULL))
+);
+COMMENT ON TABLE migrate.migration IS 'registered migrations; written by migrate.add() and its relatives only';
+COMMENT ON COLUMN migrate.migration.id IS 'the version as first written, or R__name for a repeatable migration';
+COMMENT ON COLUMN migrate.migration.version_key IS 'the version as numbers, for comparing';
+COMMENT ON COLUMN migrate.migration.environments IS 'where the migration runs; NULL is everywhere';
+COMMENT ON COLUMN migrate.migration.up_online IS 'the up script must run outside a transaction block';
+COMMENT ON COLUMN migrate.migration.down_online IS 'the down script must run outside a transaction block';
+COMMENT ON COLUMN migrate.migration.up_statements IS 'number of statements in the up script';
+COMMENT ON COLUMN migrate.migration.down_statements IS 'number of statements in the down script; 0 is nothing to undo, NULL is cannot be rolled back';
+COMMENT ON COLUMN migrate.migration.checksum IS 'SHA-256 over the tokens of the up script, without comments and white space';
+COMMENT ON COLUMN migrate.migration.unreadable IS 'why the server it was registered on could not parse the up script';
+COMMENT ON COLUMN migrate.migration.down_unreadable IS 'why the server it was registered on could not parse the down script';
+COMMENT ON COLUMN migrate.migration.analyzed_on IS 'major version of the server that parsed the scripts';
+COMMENT ON COLUMN migrate.migration.up_author IS 'who registered this text of the up script';
+COMMENT ON COLUMN migrate.migration.up_approved_by IS 'who approved this text of the up script';
+COMMENT ON COLUMN migrate.migration.up_sha256 IS 'SHA-256 of the up script as it was registered';
+COMMENT ON COLUMN migrate.migration.up_text_sha256 IS 'SHA-256 of the up script as it is now';
+
+CREATE TABLE migrate.applied (
+    target_schema text COLLATE "C" NOT NULL,
+    id            text COLLATE "C" NOT NULL,
+    position      bigint NOT NULL,
+    version       text,
+    version_key   numeric[],
+    name          text NOT NULL,
+    checksum      bytea,
+    applied_at    timestamptz NOT NULL,
+    applied_by    text NOT NULL,
+    duration      interval,
+    run           bigint NOT NULL,
+    baseline      boolean NOT NULL DEFAULT false,
+    state         text NOT NULL DEFAULT 'applied',
+    statements    integer NOT NULL DEFAULT 0,
+    CONSTRAINT applied_pkey PRIMARY KEY (target_schema, id),
+    CONSTRAINT applied_position_key UNIQUE (target_schema, position),
+    CONSTRAINT applied_version_key UNIQUE (target_schema, version_key),
+    CONSTRAINT applied_state_check CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'running', 'interrupted', 'failed']))
+);
+COMMENT ON TABLE migrate.applied IS 'what is in force here, for each target schema';
+COMMENT ON COLUMN migrate.applied.target_schema IS 'where unqualified names went; empty is the database as it is';
+COMMENT ON COLUMN migrate.applied.position IS 'order of application; rolling back goes from the highest down';
+COMMENT ON COLUMN migrate.applied.checksum IS 'of the up script that was run; NULL if its text was not known';
+COMMENT ON COLUMN migrate.applied.duration IS 'NULL if it was recorded without being run';
+COMMENT ON COLUMN migrate.applied.baseline IS 'counts as applied since migrate.baseline()';
+COMMENT ON COLUMN migrate.applied.statements IS 'how many statements were run';
+
+CREATE TABLE migrate.history (
+    id               bigint GENERATED ALWAYS AS IDENTITY,
+    run              bigint NOT NULL,
+    at               timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    action           text NOT NULL,
+    target_schema    text NOT NULL,
+    migration        text NOT NULL,
+    version          text,
+    name             text,
+    statements       bigint,
+    rows             bigint,
+    wal_bytes        bigint,
+    duration         interval,
+    checksum         bytea,
+    session_username text NOT NULL,
+    username         text NOT NULL,
+    application_name text,
+    client_addr      inet,
+    transaction_id   xid8,
+    search_path      text[],
+    sqlstate         text,
+    message          text,
+    failed_statement integer,
+    failed_line      integer,
+    reason           text,
+    CONSTRAINT history_pkey PRIMARY KEY (id)
+);
+COMMENT ON TABLE migrate.history IS 'what happened, in order; rows are added and never changed';
+COMMENT ON COLUMN migrate.history.run IS 'one call of apply, rollback, redo, ...';
+COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, mark_applied, mark_pending, amend, adopt or failed';
+COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id';
+COMMENT ON COLUMN migrate.history.rows IS 'rows inserted, updated, deleted, merged or copied by the script';
+COMMENT ON COLUMN migrate.history.wal_bytes IS 'write-ahead log written by the script';
+COMMENT ON COLUMN migrate.history.search_path IS 'current_schemas(true) when the script began';
+COMMENT ON COLUMN migrate.history.reason IS 'what a person gave as the reason';
+
+CREATE SEQUENCE migrate.run_seq;
+COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
+
+SELECT pg_catalog.pg_extension_config_dump('migrate.migration', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.applied', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.history', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
+
+CREATE VIEW migrate.schema_migrations AS
+    SELECT a.version, a.name, a.applied_at, a.applied_by, a.duration, a.target_schema, a.position
+      FROM migrate.applied a
+     WHERE a.state OPERATOR(pg_catalog.=) 'applied';
+COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
+
+--
+-- What state each migration is in.  The one definition: the functions below
+-- and those in C read it.  STABLE, so that it is merged into their queries.
+--
+
+CREATE FUNCTION migrate.state(
+    schema text,
+    OUT id text, OUT version text, OUT version_key numeric[], OUT name text, OUT state text,
+    OUT applied_at timestamptz, OUT applied_by text, OUT duration interval,
+    OUT can_rollback boolean, OUT "position" bigint, OUT registered boolean)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT coalesce(m.id, a.id),
+           coalesce(m.version, a.version),
+           coalesce(m.version_key, a.version_key),
+           coalesce(m.name, a.name),
+           CASE
+               WHEN a.state <> 'applied' THEN a.state
+               WHEN m.id IS NULL THEN CASE WHEN a.baseline THEN 'applied' ELSE 'missing' END
+               WHEN m.up_sha256 <> m.up_text_sha256
+                    OR m.down_sha256 IS DISTINCT FROM m.down_text_sha256 THEN 'changed'
+               WHEN a.id IS NOT NULL THEN
+                    CASE WHEN a.checksum <> m.checksum THEN 'changed' ELSE 'applied' END
+               WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b
+                                       WHERE b.target_schema = $1 AND b.baseline) THEN 'applied'
+               WHEN m.environments IS NOT NULL
+                    AND NOT coalesce(lower(current_setting('dbmigrate.environment', true))
+                                     = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
+               WHEN m.unreadable IS NOT NULL THEN 'unreadable'
+               WHEN m.version_key < (SELECT max(n.version_key) FROM migrate.applied n
+                                      WHERE n.target_schema = $1) THEN 'out_of_order'
+               ELSE 'pending'
+           END,
+           a.applied_at,
+           a.applied_by,
+           a.duration,
+           m.down_statements IS NOT NULL,
+           a.position,
+           m.id IS NOT NULL
+      FROM migrate.migration m
+      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1) a ON a.id = m.id;
+END;
+COMMENT ON FUNCTION migrate.state(text) IS 'every known migration with its state; internal, use migrate.status()';
+
+--
+-- Registering
+--
+
+CREATE FUNCTION migrate.add(
+    version text,
+    name text,
+    up text,
+    down text DEFAULT NULL,
+    environments text[] DEFAULT NULL,
+    online boolean DEFAULT NULL,
+    down_online boolean DEFAULT NULL,
+    file_name text DEFAULT NULL)
+RETURNS text
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_add';
+COMMENT ON FUNCTION migrate.add(text, text, text, text, text[], boolean, boolean, text) IS
+    'register a migration, or change a pending one';
+
+CREATE FUNCTION migrate."create"(name text, up text, down text DEFAULT NULL)
+RETURNS text
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_create';
+COMMENT ON FUNCTION migrate."create"(text, text, text) IS
+    'register a migration under a fresh version made from the time, and return the version';
+
+CREATE FUNCTION migrate.remove(version text)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_remove';
+COMMENT ON FUNCTION migrate.remove(text) IS 'forget a pending migration';
+
+CREATE FUNCTION migrate.amend(version text, up text, down text, reason text)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_amend';
+COMMENT ON FUNCTION migrate.amend(text, text, text, text) IS
+    'replace the text of an applied migration without running it';
+
+CREATE FUNCTION migrate.approve(version text)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_approve';
+COMMENT ON FUNCTION migrate.approve(text) IS
+    'vouch for the scripts of a migration that somebody else registered';
+
+--
+-- Running
+--
+
+CREATE FUNCTION migrate.apply(
+    steps integer DEFAULT NULL,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    OUT version text, OUT name text, OUT action text,
+    OUT statements bigint, OUT rows bigint, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_apply';
+COMMENT ON FUNCTION migrate.apply(integer, text, text) IS
+    'run all pending migrations, or the next few, in the present transaction';
+
+CREATE FUNCTION migrate.apply_to(
+    target_version text,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    OUT version text, OUT name text, OUT action text,
+    OUT statements bigint, OUT rows bigint, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_apply_to';
+COMMENT ON FUNCTION migrate.apply_to(text, text, text) IS
+    'run the pending migrations up to and including a version';
+
+CREATE FUNCTION migrate.rollback(
+    steps integer DEFAULT 1,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    OUT version text, OUT name text, OUT action text,
+    OUT statements bigint, OUT rows bigint, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_rollback';
+COMMENT ON FUNCTION migrate.rollback(integer, text, text, text) IS
+    'roll back the migrations applied last';
+
+CREATE FUNCTION migrate.rollback_to(
+    target_version text,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    OUT version text, OUT name text, OUT action text,
+    OUT statements bigint, OUT rows bigint, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_rollback_to';
+COMMENT ON FUNCTION migrate.rollback_to(text, text, text, text) IS
+    'roll back what was applied after a version; 0 rolls back everything';
+
+CREATE FUNCTION migrate.redo(
+    steps integer DEFAULT 1,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    OUT version text, OUT name text, OUT action text,
+    OUT statements bigint, OUT rows bigint, OUT duration interval)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_redo';
+COMMENT ON FUNCTION migrate.redo(integer, text, text, text) IS
+    'roll back the migrations applied last and apply exactly those again';
+
+--
+-- Knowing.  SECURITY DEFINER, so that EXECUTE is all a reader needs and no
+-- script text has to be readable; the bodies were parsed at this point and
+-- depend on nobody's search_path.
+--
+
+CREATE FUNCTION migrate.status(
+    schema text DEFAULT '',
+    OUT version text, OUT name text, OUT state text,
+    OUT applied_at timestamptz, OUT applied_by text, OUT duration interval,
+    OUT can_rollback boolean)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT s.version, s.name, s.state, s.applied_at, s.applied_by, s.duration, s.can_rollback
+      FROM migrate.state(coalesce($1, '')) s
+     ORDER BY s.version_key NULLS LAST, s.name;
+END;
+COMMENT ON FUNCTION migrate.status(text) IS 'every known migration, in order, with its state';
+
+CREATE FUNCTION migrate.pending(
+    schema text DEFAULT '',
+    OUT version text, OUT name text, OUT state text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT s.version, s.name, s.state
+      FROM migrate.state(coalesce($1, '')) s
+     WHERE s.position IS NULL AND s.state NOT IN ('applied', 'skipped')
+     ORDER BY s.version_key NULLS LAST, s.name;
+END;
+COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order';
+
+CREATE FUNCTION migrate.version(schema text DEFAULT '')
+RETURNS text
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT a.version
+      FROM migrate.applied a
+     WHERE a.target_schema = coalesce($1, '') AND a.state = 'applied' AND a.version_key IS NOT NULL
+     ORDER BY a.version_key DESC
+     LIMIT 1;
+END;
+COMMENT ON FUNCTION migrate.version(text) IS 'the newest applied version, NULL if there is none';
+
+CREATE FUNCTION migrate.require(version text DEFAULT NULL, schema text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_require';
+COMMENT ON FUNCTION migrate.require(text, text) IS
+    'raise an error unless a version, or everything, is applied';
+
+CREATE FUNCTION migrate.status_json(schema text DEFAULT '')
+RETURNS jsonb
+LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH known AS (
+        SELECT concat_ws('_', s.version, nullif(s.name, '')) AS name, s.state, s.version_key,
+               s.position IS NOT NULL OR s.state = 'applied' AS is_applied
+          FROM migrate.state(coalesce($1, '')) s
+         WHERE s.state <> 'skipped'
+    ), facts AS (
+        SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
+               coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
+               (array_agg(k.name ORDER BY k.version_key DESC, k.name DESC) FILTER (WHERE k.is_applied))[1] AS last,
+               count(*) FILTER (WHERE NOT k.is_applied) AS npending,
+               count(*) FILTER (WHERE k.is_applied AND k.state NOT IN ('applied', 'missing')) AS nodd
+          FROM known k
+    )
+    SELECT jsonb_build_object(
+               'status', jsonb_build_object(
+                   'appliedMigrations', f.applied,
+                   'pendingMigrations', f.pending,
+                   'lastMigration', f.last,
+                   'isUpToDate', f.npending = 0 AND f.nodd = 0),
+               'message', CASE
+                   WHEN f.nodd > 0 THEN format('%s applied migration(s) need attention, see migrate.status()', f.nodd)
+                   WHEN f.npending = 0 THEN 'database is up to date'
+                   WHEN f.npending = 1 THEN '1 migration is pending'
+                   ELSE format('%s migrations are pending', f.npending)
+               END)
+      FROM facts f;
+END;
+COMMENT ON FUNCTION migrate.status_json(text) IS 'the status as one JSON document';
+
+-- Runs with the caller's rights, as migrate.apply() itself.
+CREATE FUNCTION migrate.apply_json(schema text DEFAULT '', extra_search_path text DEFAULT '')
+RETURNS jsonb
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT jsonb_build_object(
+               'results', coalesce(jsonb_agg(jsonb_build_object(
+                   'name', concat_ws('_', r.version, nullif(r.name, '')),
+                   'direction', 'up',
+                   'timestamp', clock_timestamp(),
+                   'success', true)), '[]'),
+               'message', CASE count(*)
+                   WHEN 0 THEN 'nothing to apply'
+                   WHEN 1 THEN '1 migration applied'
+                   ELSE format('%s migrations applied', count(*))
+               END,
+               'success', true)
+      FROM migrate.apply(NULL, $1, $2) r;
+END;
+COMMENT ON FUNCTION migrate.apply_json(text, text) IS
+    'migrate.apply() with its result as one JSON document';
+
+--
+-- Taking over
+--
+
+CREATE FUNCTION migrate.baseline(version text, schema text DEFAULT '')
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_baseline';
+COMMENT ON FUNCTION migrate.baseline(text, text) IS
+    'count everything up to a version as applied, without running it';
+
+CREATE FUNCTION migrate.mark_applied(version text, reason text, schema text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_mark_applied';
+COMMENT ON FUNCTION migrate.mark_applied(text, text, text) IS
+    'record a migration as applied without running it';
+
+CREATE FUNCTION migrate.mark_pending(version text, reason text, schema text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_mark_pending';
+COMMENT ON FUNCTION migrate.mark_pending(text, text, text) IS
+    'record a migration as not applied without running it';
+
+--
+-- Privileges.  Nobody but the owner may do anything, until granted; the
+-- database's owner may look, or his pg_dump would fail.
+--
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA migrate FROM PUBLIC;
+GRANT USAGE ON SCHEMA migrate TO pg_database_owner;
+GRANT SELECT ON ALL TABLES IN SCHEMA migrate TO pg_database_owner;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA migrate TO pg_database_owner;

@@ -1,0 +1,358 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Apply, roll back, redo: choose, refuse, lock, execute, record.
+ *
+ * What is wrong is refused before the first statement runs, with all
+ * offenders in one message.  The choice is made twice: without the lock, to
+ * find out cheaply that nothing is pending, and again under it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+#define ALL_STEPS (-1)
+
+/* One call. */
+typedef struct Run
+{
+	const char *what;			/* the function, for messages */
+	ReturnSetInfo *result;
+	DbmExtension ext;
+	const char *schema;			/* target schema, "" is the database as it is */
+	const char *search_path;	/* to set for each script, or NULL */
+	int64		number;
+	bool		check_deferred; /* the last script may have left events */
+	DbmLabel	last;			/* that script */
+} Run;
+
+static void begin_run(Run *run, const char *what, FunctionCallInfo fcinfo,
+					  int schema_arg, int extra_arg);
+static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
+static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
+static void apply_pending(Run *run, int64 steps, Datum up_to, const char *version);
+static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check);
+static void roll_back(Run *run, int64 steps, int64 after);
+static void roll_back_list(Run *run, List *chosen);
+static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
+static void check_deferred(Run *run);
+static void put_result(Run *run, const DbmMigration *migration, const char *action,
+					   const DbmExecution *execution);
+
+PG_FUNCTION_INFO_V1(dbmigrate_apply);
+PG_FUNCTION_INFO_V1(dbmigrate_apply_to);
+PG_FUNCTION_INFO_V1(dbmigrate_rollback);
+PG_FUNCTION_INFO_V1(dbmigrate_rollback_to);
+PG_FUNCTION_INFO_V1(dbmigrate_redo);
+
+/* SQL: migrate.apply(steps, schema, extra_search_path) */
+Datum
+dbmigrate_apply(PG_FUNCTION_ARGS)
+{
+	Run			run;
+
+	begin_run(&run, "migrate.apply()", fcinfo, 1, 2);
+	apply_pending(&run, steps_argument(fcinfo, 0, true), (Datum) 0, NULL);
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+/* SQL: migrate.apply_to(target_version, schema, extra_search_path) */
+Datum
+dbmigrate_apply_to(PG_FUNCTION_ARGS)
+{
+	Run			run;
+	const char *version;
+	Datum		up_to;
+
+	begin_run(&run, "migrate.apply_to()", fcinfo, 1, 2);
+	up_to = version_argument(fcinfo, 0, &version);
+	apply_pending(&run, ALL_STEPS, up_to, version);
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+/* SQL: migrate.rollback(steps, schema, extra_search_path, confirm) */
+Datum
+dbmigrate_rollback(PG_FUNCTION_ARGS)
+{
+	Run			run;
+
+	begin_run(&run, "migrate.rollback()", fcinfo, 1, 2);
+	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	roll_back(&run, steps_argument(fcinfo, 0, false), 0);
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+/* SQL: migrate.rollback_to(target_version, schema, extra_search_path, confirm) */
+Datum
+dbmigrate_rollback_to(PG_FUNCTION_ARGS)
+{
+	Run			run;
+	const char *version;
+	Datum		key;
+	int64		after = 0;
+
+	begin_run(&run, "migrate.rollback_to()", fcinfo, 1, 2);
+	key = version_argument(fcinfo, 0, &version);
+	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+
+	/* exactly 0 is everything; 0000 may be the version of a migration */
+	if (strcmp(version, "0") != 0)
+	{
+		after = dbm_catalog_position(&run.ext, run.schema, key);
+		if (after < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("migration %s is not applied", version),
+					 errhint("See what is with: SELECT * FROM migrate.status();")));
+	}
+	roll_back(&run, ALL_STEPS, after);
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+/* SQL: migrate.redo(steps, schema, extra_search_path, confirm) */
+Datum
+dbmigrate_redo(PG_FUNCTION_ARGS)
+{
+	Run			run;
+	int64		steps;
+	List	   *chosen;
+
+	begin_run(&run, "migrate.redo()", fcinfo, 1, 2);
+	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	steps = steps_argument(fcinfo, 0, false);
+	if (dbm_catalog_to_roll_back(&run.ext, run.schema, steps, 0) != NIL)
+	{
+		dbm_lock_for_run(&run.ext);
+		chosen = dbm_catalog_to_roll_back(&run.ext, run.schema, steps, 0);
+		dbm_refuse_changed(chosen);
+		dbm_refuse_without_down(chosen);
+		dbm_refuse_scripts(&run.ext, chosen, false);
+		dbm_refuse_scripts(&run.ext, chosen, true);
+		run.number = dbm_catalog_next_run(&run.ext);
+		roll_back_list(&run, chosen);
+		for (int i = list_length(chosen) - 1; i >= 0; i--)
+			run_migration(&run, list_nth(chosen, i), true);
+		dbm_run_finished();
+	}
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+/* What all calls begin with. */
+static void
+begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, int extra_arg)
+{
+	memset(run, 0, sizeof(Run));
+	run->what = what;
+	dbm_check_caller(what);
+	InitMaterializedSRF(fcinfo, 0);
+	run->result = (ReturnSetInfo *) fcinfo->resultinfo;
+	run->schema = PG_ARGISNULL(schema_arg) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(schema_arg));
+	run->search_path =
+		dbm_target_search_path(run->schema, PG_ARGISNULL(extra_arg) ? "" :
+							   text_to_cstring(PG_GETARG_TEXT_PP(extra_arg)));
+	dbm_catalog_open(&run->ext);
+}
+
+/* A count of at least 1, or ALL_STEPS. */
+static int64
+steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
+{
+	if (PG_ARGISNULL(arg))
+	{
+		if (null_is_all)
+			return ALL_STEPS;
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("steps must not be null"),
+				 errhint("To roll back everything: SELECT * FROM migrate.rollback_to('0');")));
+	}
+	if (PG_GETARG_INT32(arg) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("steps must be at least 1")));
+	return PG_GETARG_INT32(arg);
+}
+
+static Datum
+version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("target_version must not be null")));
+	*version = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	return PointerGetDatum(dbm_version_parse(*version));
+}
+
+/* Apply what is pending: the next few, or those up to a version, or all. */
+static void
+apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
+{
+	List	   *chosen;
+	ListCell   *lc;
+
+	if (version && dbm_catalog_migration(&run->ext, run->schema, up_to) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("migration %s does not exist", version),
+				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+	if (choose_pending(run, steps, up_to, false) == NIL)
+		return;
+
+	dbm_lock_for_run(&run->ext);
+	chosen = choose_pending(run, steps, up_to, true);
+	if (chosen == NIL)
+		return;
+	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
+		ereport(WARNING,
+				(errmsg("nothing is recorded as applied here, but there are tables already"),
+				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT migrate.baseline('%s');",
+						 ((DbmMigration *) linitial(chosen))->version)));
+
+	run->number = dbm_catalog_next_run(&run->ext);
+	foreach(lc, chosen)
+		run_migration(run, lfirst(lc), true);
+	dbm_run_finished();
+}
+
+/* The pending migrations asked for; refuses what is wrong if "check". */
+static List *
+choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
+{
+	List	   *known = dbm_catalog_to_apply(&run->ext, run->schema, up_to);
+	List	   *chosen = NIL;
+	ListCell   *lc;
+
+	dbm_refuse_changed(known);
+	foreach(lc, known)
+	{
+		DbmMigration *migration = lfirst(lc);
+
+		if (!migration->is_applied && migration->is_wanted &&
+			(steps == ALL_STEPS || list_length(chosen) < steps))
+			chosen = lappend(chosen, migration);
+	}
+	if (check)
+	{
+		dbm_refuse_out_of_order(&run->ext, run->schema, chosen);
+		dbm_refuse_scripts(&run->ext, chosen, true);
+	}
+	return chosen;
+}
+
+/* Roll back the last few, or all with a position above "after". */
+static void
+roll_back(Run *run, int64 steps, int64 after)
+{
+	List	   *chosen;
+
+	if (dbm_catalog_to_roll_back(&run->ext, run->schema, steps, after) == NIL)
+		return;
+	dbm_lock_for_run(&run->ext);
+	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps, after);
+	if (chosen == NIL)
+		return;
+	dbm_refuse_changed(chosen);
+	dbm_refuse_without_down(chosen);
+	dbm_refuse_scripts(&run->ext, chosen, false);
+	run->number = dbm_catalog_next_run(&run->ext);
+	roll_back_list(run, chosen);
+	dbm_run_finished();
+}
+
+static void
+roll_back_list(Run *run, List *chosen)
+{
+	ListCell   *lc;
+
+	foreach(lc, chosen)
+		run_migration(run, lfirst(lc), false);
+}
+
+/* Run one script and record it. */
+static void
+run_migration(Run *run, const DbmMigration *migration, bool is_up)
+{
+	const DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
+	DbmLabel	label = {migration->version, migration->name, is_up};
+	DbmExecution execution;
+	DbmRecord	record = {
+		.action = is_up ? "apply" : "rollback",
+		.target_schema = run->schema,
+		.migration = migration,
+		.run = run->number,
+		.execution = &execution
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate migration",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	DbmScript  *script;
+	char	   *text;
+	int			len;
+
+	check_deferred(run);
+
+	text = dbm_catalog_read_script(&run->ext, migration, is_up, &len);
+	script = dbm_script_scan(text, len, false);
+	dbm_execute_script(script, &label, run->search_path,
+					   dbm_trust(info->author, info->approver) != DBM_TRUST_FULL, &execution);
+	run->check_deferred = execution.may_have_events;
+	run->last = label;
+
+	dbm_catalog_check_alive(&run->ext);
+	if (is_up)
+		dbm_catalog_record_applied(&run->ext, &record);
+	else
+		dbm_catalog_record_undone(&run->ext, &record);
+	put_result(run, migration, record.action, &execution);
+	if (dbm_progress)
+		ereport(NOTICE,
+				(errmsg(is_up ? "applied migration %s%s%s%s" : "rolled back migration %s%s%s%s",
+						migration->id,
+						migration->name[0] ? " \"" : "", migration->name,
+						migration->name[0] ? "\"" : ""),
+				 errhidecontext(true)));
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+/* The next migration must not stumble over what the last one left to check. */
+static void
+check_deferred(Run *run)
+{
+	if (run->check_deferred)
+		dbm_execute_deferred_check(&run->last);
+	run->check_deferred = false;
+}
+
+static void
+put_result(Run *run, const DbmMigration *migration, const char *action,
+		   const DbmExecution *execution)
+{
+	Datum		values[6];
+	bool		nulls[6] = {0};
+
+	values[0] = migration->version ? CStringGetTextDatum(migration->version) : (Datum) 0;
+	nulls[0] = migration->version == NULL;
+	values[1] = CStringGetTextDatum(migration->name);
+	values[2] = CStringGetTextDatum(action);
+	values[3] = Int64GetDatum(execution->statements);
+	values[4] = Int64GetDatum(execution->rows);
+	values[5] = dbm_catalog_interval(execution->duration);
+	tuplestore_putvalues(run->result->setResult, run->result->setDesc, values, nulls);
+}

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between server versions; every PG_VERSION_NUM is here.
+ *
+ * The rest of the code uses the newest server's way to say a thing.  A block
+ * is deleted when the last version that needs it is dropped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_COMPAT_H
+#define DBMIGRATE_COMPAT_H
+
+#include "catalog/pg_namespace.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "parser/parse_node.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "dbmigrate needs PostgreSQL 15 or later"
+#endif
+
+/* 16 declares _PG_init itself and hides other symbols unless exported. */
+#if PG_VERSION_NUM < 160000
+extern PGDLLEXPORT void _PG_init(void);
+#endif
+
+/* 17 moved the local transaction id into a struct. */
+#if PG_VERSION_NUM < 170000
+#define dbm_my_lxid() (MyProc->lxid)
+#else
+#define dbm_my_lxid() (MyProc->vxid.lxid)
+#endif
+
+/*
+ * Could "member" become "role"?  From 16 on a membership may come without the
+ * right to SET ROLE; before, every membership had it.
+ */
+static inline bool
+dbm_can_become(Oid member, Oid role)
+{
+#if PG_VERSION_NUM < 160000
+	return is_member_of_role(member, role);
+#else
+	return member_can_set_role(member, role);
+#endif
+}
+
+/* 16 replaced the per-type functions by one. */
+static inline AclResult
+dbm_schema_aclcheck(Oid schema, Oid role, AclMode mode)
+{
+#if PG_VERSION_NUM < 160000
+	return pg_namespace_aclcheck(schema, role, mode);
+#else
+	return object_aclcheck(NamespaceRelationId, schema, role, mode);
+#endif
+}
+
+/*
+ * Check that the current user may insert the given columns (pull_varattno
+ * numbering) into the relation behind nsitem.  16 moved the permission fields
+ * from the range table entry into a node of their own.
+ */
+static inline void
+dbm_check_insert_rights(ParseState *pstate, ParseNamespaceItem *nsitem,
+						Bitmapset *columns)
+{
+#if PG_VERSION_NUM < 160000
+	nsitem->p_rte->requiredPerms = ACL_INSERT;
+	nsitem->p_rte->insertedCols = columns;
+	ExecCheckRTPerms(pstate->p_rtable, true);
+#else
+	nsitem->p_perminfo->requiredPerms = ACL_INSERT;
+	nsitem->p_perminfo->insertedCols = columns;
+	ExecCheckPermissions(pstate->p_rtable, list_make1(nsitem->p_perminfo), true);
+#endif
+}
+
+/* 18 lets a module tell its name and version. */
+#if PG_VERSION_NUM < 180000
+#define DBM_MODULE_MAGIC PG_MODULE_MAGIC
+#else
+#define DBM_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "dbmigrate", .version = DBMIGRATE_VERSION)
+#endif
+
+#endif							/* DBMIGRATE_COMPAT_H */

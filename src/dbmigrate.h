@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * dbmigrate.h
+ *	  Types and prototypes, grouped by the file that defines them.
+ *
+ * The order of the groups is the order of the calls: a file calls only files
+ * further up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_H
+#define DBMIGRATE_H
+
+#include "common/sha2.h"
+#include "nodes/parsenodes.h"
+#include "utils/timestamp.h"
+
+/* dbmigrate.c: settings */
+
+typedef enum DbmOutOfOrder
+{
+	DBM_OUT_OF_ORDER_ERROR,
+	DBM_OUT_OF_ORDER_ALLOW
+} DbmOutOfOrder;
+
+extern char *dbm_environment;
+extern int	dbm_out_of_order;
+extern int	dbm_lock_wait;		/* milliseconds */
+extern bool dbm_progress;
+
+/* version.c */
+
+extern struct ArrayType *dbm_version_parse(const char *version);
+
+/* classify.c */
+
+extern bool dbm_classify_online(Node *stmt);
+extern bool dbm_classify_online_words(const char *sql);
+extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
+
+/* script.c */
+
+typedef enum DbmStatementKind
+{
+	DBM_STATEMENT_SQL,			/* handed to SPI */
+	DBM_STATEMENT_COPY_DATA,	/* COPY ... FROM stdin with its data */
+	DBM_STATEMENT_BEGIN,		/* half of a tolerated BEGIN ... COMMIT pair */
+	DBM_STATEMENT_COMMIT
+} DbmStatementKind;
+
+/* All positions are byte offsets into DbmScript.text. */
+typedef struct DbmStatement
+{
+	int			start;			/* first token */
+	int			len;			/* to the end of the last token, without ';' */
+	int			line;			/* of the first token, from 1 */
+	int			data_start;		/* inline COPY data */
+	int			data_len;
+	DbmStatementKind kind;
+	bool		may_queue_events;	/* not a plain definition statement */
+} DbmStatement;
+
+/* Why a text cannot be run as it is. */
+typedef struct DbmProblem
+{
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+	int			statement;		/* from 1, 0 if not known */
+	int			start;			/* the statement, or the line, it is in */
+	int			len;
+	int			position;		/* the offending byte, -1 if not known */
+	int			line;
+} DbmProblem;
+
+typedef struct DbmScript
+{
+	MemoryContext context;		/* all below but the text */
+	char	   *text;			/* writable, NUL-terminated */
+	int			len;
+	DbmStatement *statements;
+	int			nstatements;	/* those above, BEGIN and COMMIT included */
+	int			ncommands;		/* without BEGIN and COMMIT */
+	uint8		checksum[PG_SHA256_DIGEST_LENGTH];
+	bool		online;			/* some statement needs its own transaction */
+	DbmProblem *refused;		/* no server can run it here: or NULL */
+	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
+} DbmScript;
+
+extern DbmScript *dbm_script_scan(char *text, int len, bool want_checksum);
+extern void dbm_script_analyze(DbmScript *script);
+extern void dbm_script_free(DbmScript *script);
+
+/* errors.c */
+
+/* What the error context says about the script that is running. */
+typedef struct DbmLabel
+{
+	const char *version;		/* NULL for a repeatable migration */
+	const char *name;
+	bool		is_up;
+} DbmLabel;
+
+extern char *dbm_label_text(const DbmLabel *label);
+extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
+							  const DbmLabel *label, const char *detail);
+extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement);
+
+/* trust.c */
+
+typedef struct DbmExtension
+{
+	Oid			oid;
+	Oid			owner;
+} DbmExtension;
+
+typedef struct DbmUser
+{
+	Oid			id;
+	int			sec_context;
+} DbmUser;
+
+typedef enum DbmTrust
+{
+	DBM_TRUST_NONE,				/* must not be run */
+	DBM_TRUST_RESTRICTED,		/* as the current user, without SET ROLE */
+	DBM_TRUST_FULL
+} DbmTrust;
+
+extern void dbm_owner_enter(const DbmExtension *ext, DbmUser *caller);
+extern void dbm_owner_leave(const DbmUser *caller);
+extern DbmTrust dbm_trust(const char *author, const char *approver);
+extern bool dbm_may_change(const char *author);
+
+/* target.c */
+
+extern void dbm_target_check(const char *schema);
+extern const char *dbm_target_search_path(const char *schema, const char *extra);
+
+/* lock.c */
+
+extern bool dbm_script_running;
+
+extern void dbm_check_caller(const char *what);
+extern void dbm_check_not_in_script(const char *what);
+extern void dbm_run_finished(void);
+extern void dbm_lock_for_run(const DbmExtension *ext);
+
+/* copydata.c */
+
+extern uint64 dbm_copy_data(const char *sql, const char *data, int len);
+
+/* deferred.c */
+
+extern void dbm_deferred_check(void);
+extern void dbm_deferred_flush(void);
+
+/* execute.c */
+
+typedef struct DbmExecution
+{
+	int64		statements;
+	int64		rows;			/* written, not read */
+	int64		wal_bytes;
+	int64		duration;		/* microseconds */
+	Datum		search_path;	/* text[], as current_schemas(true) gave it */
+	bool		may_have_events;	/* deferred trigger events, that is */
+} DbmExecution;
+
+extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
+							   const char *search_path, bool restricted,
+							   DbmExecution *execution);
+extern void dbm_execute_deferred_check(const DbmLabel *label);
+
+/* catalog.c */
+
+/* One of the two scripts of a migration, without its text. */
+typedef struct DbmScriptInfo
+{
+	int			statements;		/* down: -1 if it cannot be rolled back */
+	bool		online;
+	const char *unreadable;		/* reason, or NULL */
+	const char *author;
+	const char *approver;		/* or NULL */
+	Datum		sha256;			/* bytea, of the text as registered */
+} DbmScriptInfo;
+
+/* A migration as one target schema sees it. */
+typedef struct DbmMigration
+{
+	const char *id;
+	const char *version;		/* NULL for a repeatable migration */
+	Datum		version_key;	/* numeric[], 0 if version is NULL */
+	const char *name;
+	const char *state;			/* as migrate.status() says it */
+	bool		is_applied;		/* has a row in migrate.applied */
+	bool		is_registered;	/* has a row in migrate.migration */
+	bool		is_wanted;		/* not beyond the version asked for */
+	int			analyzed_on;	/* server major that read the scripts */
+	Datum		checksum;		/* bytea */
+	DbmScriptInfo up;
+	DbmScriptInfo down;
+} DbmMigration;
+
+/* A row of migrate.history, and of migrate.applied where it goes with one. */
+typedef struct DbmRecord
+{
+	const char *action;
+	const char *target_schema;
+	const DbmMigration *migration;
+	int64		run;
+	const DbmExecution *execution;	/* NULL if nothing was run */
+	const char *reason;			/* or NULL */
+	bool		baseline;
+} DbmRecord;
+
+/* What migrate.add() is to store. */
+typedef struct DbmRegistration
+{
+	const char *version;
+	Datum		version_key;
+	const char *name;
+	Datum		environments;	/* text[], or 0 */
+	const char *file_name;		/* or NULL */
+	Datum		up;				/* text */
+	Datum		down;			/* text, or 0 */
+	const DbmScript *up_script;
+	const DbmScript *down_script;	/* or NULL */
+	bool		up_online;
+	bool		down_online;
+	int			down_statements;	/* -1 if it cannot be rolled back */
+} DbmRegistration;
+
+/* What is stored for a version already. */
+typedef struct DbmStored
+{
+	const char *id;
+	const char *version;
+	const char *up_author;
+	const char *down_author;	/* or NULL */
+	bool		is_applied;		/* in some target schema */
+	bool		same_tokens;	/* checksum of the up script */
+	bool		same_up;		/* exact bytes */
+	bool		same_down;
+	bool		same_rest;
+} DbmStored;
+
+extern Datum dbm_catalog_sha256(Datum script);
+extern Datum dbm_catalog_bytea(const uint8 *digest);
+extern Datum dbm_catalog_interval(int64 microseconds);
+extern void dbm_catalog_open(DbmExtension *ext);
+extern void dbm_catalog_close(void);
+extern void dbm_catalog_check_alive(const DbmExtension *ext);
+extern int64 dbm_catalog_next_run(const DbmExtension *ext);
+extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
+extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
+									  int64 steps, int64 after);
+extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
+										   Datum version_key);
+extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
+extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
+								  Datum version_key);
+extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
+extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
+									 bool is_up, int *len);
+extern void dbm_catalog_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
+										bool is_up, const DbmScript *script);
+extern void dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record);
+extern DbmStored *dbm_catalog_stored(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_catalog_load(const DbmExtension *ext, Datum version_key,
+							 DbmRegistration *registration);
+extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern bool dbm_catalog_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_catalog_update(const DbmExtension *ext, const DbmRegistration *wanted,
+							   const DbmStored *stored);
+extern bool dbm_catalog_version_taken(const DbmExtension *ext, Datum version_key);
+extern void dbm_catalog_delete(const DbmExtension *ext, const char *id);
+extern void dbm_catalog_approve(const DbmExtension *ext, const char *id);
+extern void dbm_catalog_accept_text(const DbmExtension *ext, const char *id);
+
+/* refuse.c */
+
+extern void dbm_refuse_unconfirmed(const char *confirm);
+extern void dbm_refuse_changed(List *migrations);
+extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen);
+extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
+extern void dbm_refuse_without_down(List *chosen);
+
+/* register.c */
+
+extern const char *dbm_reason(const char *reason);
+
+#endif							/* DBMIGRATE_H */

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * errors.c
+ *	  How an error in a script reaches the user.
+ *
+ * The error stays the server's own; we say where in which migration it
+ * happened, keep a statement of many megabytes out of the message, and tell
+ * what to type when the trouble is that all runs in one transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+/* A longer statement is cut down to a window of this many bytes. */
+#define MAX_QUOTED_STATEMENT 1000
+
+static char *excerpt(const char *text, int len, int at, int *position);
+static char *replace_all(const char *in, const char *what, const char *by);
+static const char *one_transaction_hint(int sqlerrcode);
+
+/* migration 003 "add_orders" (up) */
+char *
+dbm_label_text(const DbmLabel *label)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "migration");
+	if (label->version)
+		appendStringInfo(&buf, " %s", label->version);
+	if (label->name[0])
+		appendStringInfo(&buf, " \"%s\"", label->name);
+	appendStringInfoString(&buf, label->is_up ? " (up)" : " (down)");
+	return buf.data;
+}
+
+/*
+ * Raise what is wrong with a script as an error, with its place.  "detail",
+ * if not NULL, is used where the problem has none of its own.
+ */
+void
+dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
+				  const DbmLabel *label, const char *detail)
+{
+	int			position;
+	char	   *query = excerpt(script->text + problem->start, problem->len,
+								problem->position - problem->start, &position);
+
+	char	   *place = problem->statement > 0 ?
+		psprintf("statement %d at line %d", problem->statement, problem->line) :
+		psprintf("line %d", problem->line);
+
+	if (problem->detail)
+		detail = problem->detail;
+	ereport(ERROR,
+			(errcode(problem->sqlerrcode),
+			 errmsg_internal("%s", problem->message),
+			 detail ? errdetail_internal("%s", detail) : 0,
+			 problem->hint ? errhint("%s", problem->hint) : 0,
+			 internalerrquery(query),
+			 internalerrposition(position),
+			 errcontext("%s, %s", dbm_label_text(label), place)));
+}
+
+/*
+ * Rethrow an error that "statement" raised.  SPI quotes the statement in the
+ * context and as internal query; no context callback of ours could shorten
+ * that, since SPI's own runs first.
+ */
+void
+dbm_rethrow_shortened(ErrorData *edata, const char *statement)
+{
+	const char *hint = one_transaction_hint(edata->sqlerrcode);
+
+	if (edata->context && strlen(statement) > MAX_QUOTED_STATEMENT)
+	{
+		int			unused;
+
+		edata->context = replace_all(edata->context, statement,
+									 excerpt(statement, strlen(statement), 0, &unused));
+	}
+	if (edata->internalquery && strlen(edata->internalquery) > MAX_QUOTED_STATEMENT)
+	{
+		const char *at = edata->internalquery;
+
+		for (int i = 1; i < edata->internalpos && *at; i++)
+			at += pg_mblen(at);
+		edata->internalquery = excerpt(edata->internalquery, strlen(edata->internalquery),
+									   at - edata->internalquery, &edata->internalpos);
+	}
+	if (hint)
+		edata->hint = edata->hint ? psprintf("%s  %s", edata->hint, hint) : pstrdup(hint);
+	ReThrowError(edata);
+}
+
+/*
+ * A readable part of a text around byte "at"; *position is the place of that
+ * byte in the result, in characters from 1.  Short texts come back whole.
+ */
+static char *
+excerpt(const char *text, int len, int at, int *position)
+{
+	StringInfoData buf;
+	int			from = 0;
+	int			to = len;
+
+	at = Max(0, Min(at, len));
+	if (len > MAX_QUOTED_STATEMENT)
+	{
+		from = pg_mbcliplen(text, len, Max(0, at - MAX_QUOTED_STATEMENT / 2));
+		to = from + pg_mbcliplen(text + from, len - from, MAX_QUOTED_STATEMENT);
+	}
+	initStringInfo(&buf);
+	if (from > 0)
+		appendStringInfoString(&buf, "... ");
+	*position = pg_mbstrlen_with_len(buf.data, buf.len) +
+		pg_mbstrlen_with_len(text + from, at - from) + 1;
+	appendBinaryStringInfo(&buf, text + from, to - from);
+	if (to < len)
+		appendStringInfoString(&buf, " ...");
+	return buf.data;
+}
+
+static char *
+replace_all(const char *in, const char *what, const char *by)
+{
+	StringInfoData buf;
+	const char *found;
+
+	initStringInfo(&buf);
+	while ((found = strstr(in, what)) != NULL)
+	{
+		appendBinaryStringInfo(&buf, in, found - in);
+		appendStringInfoString(&buf, by);
+		in = found + strlen(what);
+	}
+	appendStringInfoString(&buf, in);
+	return buf.data;
+}
+
+/* What to type when the statement cannot be had in the caller's transaction. */
+static const char *
+one_transaction_hint(int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
+		case ERRCODE_OUT_OF_MEMORY:
+		case ERRCODE_OBJECT_IN_USE:
+			return "All migrations of one call share a transaction.  "
+				"To give each its own, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
+				"or use CALL migrate.run() where the installed version has it.";
+		case ERRCODE_ACTIVE_SQL_TRANSACTION:
+		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
+			return "This cannot run inside the caller's transaction.  "
+				"Use CALL migrate.run() where the installed version has it; or run the statement by hand "
+				"and record it with SELECT migrate.mark_applied(version, reason).";
+		default:
+			return NULL;
+	}
+}

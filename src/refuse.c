@@ -1,0 +1,303 @@
+/*-------------------------------------------------------------------------
+ *
+ * refuse.c
+ *	  What is refused before the first statement runs.
+ *
+ * Each refusal names all offenders, and its hint is what to type.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+#define SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
+/* Is the migration, or the script of it that is to run, an offender? */
+typedef bool (*Offends) (const DbmMigration *migration, bool is_up);
+
+static void refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up);
+static char *list_offenders(List *migrations, bool is_up, Offends offends, int *count,
+							DbmMigration **first);
+static bool is_changed(const DbmMigration *migration, bool is_up);
+static bool is_out_of_order(const DbmMigration *migration, bool is_up);
+static bool is_empty(const DbmMigration *migration, bool is_up);
+static bool is_online(const DbmMigration *migration, bool is_up);
+static bool is_untrusted(const DbmMigration *migration, bool is_up);
+static bool is_without_down(const DbmMigration *migration, bool is_up);
+static const DbmScriptInfo *script_info(const DbmMigration *migration, bool is_up);
+static DbmScript *read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
+
+/*
+ * In production nothing is rolled back without the database's name; a wrong
+ * name is an error anywhere.
+ */
+void
+dbm_refuse_unconfirmed(const char *confirm)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+
+	if (confirm == NULL)
+	{
+		if (dbm_environment && pg_strcasecmp(dbm_environment, "production") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("rolling back in production needs a confirmation"),
+					 errdetail("The environment of database \"%s\" is \"%s\".", database, dbm_environment),
+					 errhint("Add the argument: confirm => %s", quote_literal_cstr(database))));
+	}
+	else if (strcmp(confirm, database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("confirmation \"%s\" is not the name of this database", confirm),
+				 errdetail("This is database \"%s\".", database)));
+}
+
+/* Texts that are not what was registered, or applied, under their name. */
+void
+dbm_refuse_changed(List *migrations)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(migrations, true, is_changed, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration has a text that is not what was registered or applied",
+						   "%d migrations have texts that are not what was registered or applied",
+						   count, count),
+			 errdetail("Changed: %s.", offenders),
+			 first->is_applied ?
+			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend('%s', NULL, NULL, 'the reason');",
+					 first->version) :
+			 errhint("Register the migration again with migrate.add().")));
+}
+
+/* Pending migrations older than the newest applied one, unless allowed. */
+void
+dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders;
+
+	if (dbm_out_of_order == DBM_OUT_OF_ORDER_ALLOW)
+		return;
+	offenders = list_offenders(chosen, true, is_out_of_order, &count, &first);
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d pending migration is older than the newest applied one",
+						   "%d pending migrations are older than the newest applied one",
+						   count, count),
+			 errdetail("Newest applied: %s.  Out of order: %s.",
+					   dbm_catalog_newest(ext, schema), offenders),
+			 errhint("To run them now, before newer ones: SET dbmigrate.out_of_order = 'allow';")));
+}
+
+/* All that can be wrong with the scripts that are to be run. */
+void
+dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders;
+
+	offenders = list_offenders(chosen, is_up, is_untrusted, &count, &first);
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg_plural("%d script was registered by a role that could not become \"%s\"",
+							   "%d scripts were registered by roles that could not become \"%s\"",
+							   count, count, GetUserNameFromId(GetUserId(), false)),
+				 errdetail("Not approved: %s.", offenders),
+				 errhint("Read it, then: SELECT migrate.approve('%s');", first->version)));
+
+	refuse_unreadable(ext, chosen, is_up);
+
+	offenders = list_offenders(chosen, is_up, is_online, &count, &first);
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg_plural("%d migration must run outside a transaction block",
+							   "%d migrations must run outside a transaction block",
+							   count, count),
+				 errdetail("Online: %s.", offenders),
+				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.mark_applied('%s', 'run by hand');",
+						 first->version)));
+
+	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_plural("the up script of %d migration contains no statement",
+							   "the up scripts of %d migrations contain no statement",
+							   count, count),
+				 errdetail("Empty: %s.", offenders),
+				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove('%s');",
+						 first->version)));
+}
+
+/*
+ * Scripts that could not be parsed when they were registered, or that were
+ * parsed by another major version, are looked at again.  The error is the
+ * parser's own for the first that cannot be read, and names the others.
+ */
+static void
+refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
+{
+	DbmScript  *first_script = NULL;
+	DbmMigration *first = NULL;
+	StringInfoData others;
+	ListCell   *lc;
+
+	initStringInfo(&others);
+	foreach(lc, chosen)
+	{
+		DbmMigration *migration = lfirst(lc);
+		DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
+		DbmScript  *script;
+
+		if (info->statements < 0 ||
+			(info->unreadable == NULL && migration->analyzed_on == SERVER_MAJOR))
+			continue;
+
+		script = read_script(ext, migration, is_up);
+		dbm_script_analyze(script);
+		if (script->unreadable == NULL && script->refused == NULL)
+		{
+			dbm_catalog_update_analysis(ext, migration, is_up, script);
+			info->statements = script->ncommands;
+			info->online |= script->online;
+			dbm_script_free(script);
+		}
+		else if (first == NULL)
+		{
+			first = migration;
+			first_script = script;
+		}
+		else
+		{
+			appendStringInfo(&others, "%s%s", others.len > 0 ? ", " : "", migration->version);
+			dbm_script_free(script);
+		}
+	}
+	if (first)
+	{
+		DbmLabel	label = {first->version, first->name, is_up};
+
+		dbm_throw_problem(first_script,
+						  first_script->refused ? first_script->refused : first_script->unreadable,
+						  &label,
+						  others.len > 0 ? psprintf("Cannot be read either: %s.", others.data) : NULL);
+	}
+}
+
+/* What is to be rolled back and cannot be. */
+void
+dbm_refuse_without_down(List *chosen)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(chosen, false, is_without_down, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration cannot be rolled back",
+						   "%d migrations cannot be rolled back",
+						   count, count),
+			 errdetail("Without a down script: %s.", offenders),
+			 errhint("Give it one: SELECT migrate.amend('%s', NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
+					 first->version)));
+}
+
+/* 003 "add_orders", 004 "x" by alice */
+static char *
+list_offenders(List *migrations, bool is_up, Offends offends, int *count, DbmMigration **first)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	*count = 0;
+	initStringInfo(&buf);
+	foreach(lc, migrations)
+	{
+		DbmMigration *migration = lfirst(lc);
+
+		if (!offends(migration, is_up))
+			continue;
+		if ((*count)++ == 0)
+			*first = migration;
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", migration->id);
+		if (migration->name[0])
+			appendStringInfo(&buf, " \"%s\"", migration->name);
+		if (offends == is_untrusted)
+			appendStringInfo(&buf, " (%s) by \"%s\"", is_up ? "up" : "down",
+							 script_info(migration, is_up)->author);
+	}
+	return buf.data;
+}
+
+static bool
+is_changed(const DbmMigration *migration, bool is_up)
+{
+	return strcmp(migration->state, "changed") == 0;
+}
+
+static bool
+is_out_of_order(const DbmMigration *migration, bool is_up)
+{
+	return strcmp(migration->state, "out_of_order") == 0;
+}
+
+static bool
+is_empty(const DbmMigration *migration, bool is_up)
+{
+	return is_up && migration->up.statements == 0;
+}
+
+static bool
+is_online(const DbmMigration *migration, bool is_up)
+{
+	return script_info(migration, is_up)->online;
+}
+
+static bool
+is_untrusted(const DbmMigration *migration, bool is_up)
+{
+	const DbmScriptInfo *info = script_info(migration, is_up);
+
+	return info->statements > 0 && dbm_trust(info->author, info->approver) == DBM_TRUST_NONE;
+}
+
+static bool
+is_without_down(const DbmMigration *migration, bool is_up)
+{
+	return migration->down.statements < 0;
+}
+
+static const DbmScriptInfo *
+script_info(const DbmMigration *migration, bool is_up)
+{
+	return is_up ? &migration->up : &migration->down;
+}
+
+static DbmScript *
+read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
+{
+	int			len;
+	char	   *text = dbm_catalog_read_script(ext, migration, is_up, &len);
+
+	return dbm_script_scan(text, len, true);
+}

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * require.c
+ *	  One line for an application's start-up: is the schema there?
+ *
+ * Reads only, so that it works on a standby, too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static void require_version(const DbmExtension *ext, const char *schema, const char *version);
+static void require_all(const DbmExtension *ext, const char *schema);
+static bool is_in_force(const DbmMigration *migration);
+
+PG_FUNCTION_INFO_V1(dbmigrate_require);
+
+/*
+ * SQL: migrate.require(version, schema); error 55000 unless the version, or
+ * everything if it is NULL, is applied
+ */
+Datum
+dbmigrate_require(PG_FUNCTION_ARGS)
+{
+	const char *schema = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	DbmExtension ext;
+
+	dbm_catalog_open(&ext);
+	if (PG_ARGISNULL(0))
+		require_all(&ext, schema);
+	else
+		require_version(&ext, schema, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	dbm_catalog_close();
+	PG_RETURN_VOID();
+}
+
+static void
+require_version(const DbmExtension *ext, const char *schema, const char *version)
+{
+	DbmMigration *migration =
+		dbm_catalog_migration(ext, schema, PointerGetDatum(dbm_version_parse(version)));
+
+	if (migration == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s is required but not applied", version),
+				 errdetail("It is not registered here either."),
+				 errhint("Register it with migrate.add(), then: SELECT * FROM migrate.apply();")));
+	if (!is_in_force(migration))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s is required but not applied", version),
+				 errdetail("Its state is \"%s\".", migration->state),
+				 errhint("SELECT * FROM migrate.apply_to('%s');", migration->version)));
+}
+
+static void
+require_all(const DbmExtension *ext, const char *schema)
+{
+	StringInfoData missing;
+	int			count = 0;
+	ListCell   *lc;
+
+	initStringInfo(&missing);
+	foreach(lc, dbm_catalog_to_apply(ext, schema, (Datum) 0))
+	{
+		DbmMigration *migration = lfirst(lc);
+
+		if (is_in_force(migration))
+			continue;
+		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", migration->id);
+	}
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_plural("%d migration is not applied", "%d migrations are not applied",
+							   count, count),
+				 errdetail("Not applied: %s.", missing.data),
+				 errhint("SELECT * FROM migrate.apply();")));
+}
+
+/* A changed text does not make an applied migration less applied. */
+static bool
+is_in_force(const DbmMigration *migration)
+{
+	return strcmp(migration->state, "applied") == 0 ||
+		strcmp(migration->state, "missing") == 0 ||
+		(migration->is_applied && strcmp(migration->state, "changed") == 0);
+}

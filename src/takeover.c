@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * takeover.c
+ *	  Record what was run, or undone, by other means.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+/* The arguments all three functions have. */
+typedef struct Request
+{
+	DbmExtension ext;
+	const char *version;
+	Datum		version_key;
+	const char *schema;
+} Request;
+
+static void begin_request(Request *request, FunctionCallInfo fcinfo, const char *what,
+						  int schema_arg);
+static DbmMigration *find(const Request *request);
+
+PG_FUNCTION_INFO_V1(dbmigrate_baseline);
+PG_FUNCTION_INFO_V1(dbmigrate_mark_applied);
+PG_FUNCTION_INFO_V1(dbmigrate_mark_pending);
+
+/*
+ * SQL: migrate.baseline(version, schema) returns how many were recorded
+ *
+ * The version need not be registered; what is registered later and is not
+ * newer counts as applied as well.
+ */
+Datum
+dbmigrate_baseline(PG_FUNCTION_ARGS)
+{
+	Request		request;
+	DbmRecord	record = {.action = "baseline", .baseline = true};
+	DbmMigration marker = {0};
+	int64		count = 0;
+	List	   *migrations;
+	ListCell   *lc;
+
+	begin_request(&request, fcinfo, "migrate.baseline()", 1);
+	if (dbm_catalog_has_applied(&request.ext, request.schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot set a baseline where migrations are applied already"),
+				 errhint("Record single migrations instead: SELECT migrate.mark_applied('%s', 'the reason');",
+						 request.version)));
+
+	record.target_schema = request.schema;
+	record.run = dbm_catalog_next_run(&request.ext);
+	migrations = dbm_catalog_up_to(&request.ext, request.schema, request.version_key);
+	if (dbm_catalog_migration(&request.ext, request.schema, request.version_key) == NULL)
+	{
+		marker.id = marker.version = request.version;
+		marker.version_key = request.version_key;
+		marker.name = "baseline";
+		migrations = lappend(migrations, &marker);
+	}
+	foreach(lc, migrations)
+	{
+		record.migration = lfirst(lc);
+		dbm_catalog_record_applied(&request.ext, &record);
+		count++;
+	}
+	dbm_catalog_close();
+	PG_RETURN_INT64(count);
+}
+
+/* SQL: migrate.mark_applied(version, reason, schema) */
+Datum
+dbmigrate_mark_applied(PG_FUNCTION_ARGS)
+{
+	Request		request;
+	DbmRecord	record = {.action = "mark_applied"};
+
+	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
+	record.target_schema = request.schema;
+	record.migration = find(&request);
+	if (record.migration->is_applied)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("migration %s is already applied", request.version)));
+	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
+	record.run = dbm_catalog_next_run(&request.ext);
+	dbm_catalog_record_applied(&request.ext, &record);
+	dbm_catalog_close();
+	PG_RETURN_VOID();
+}
+
+/* SQL: migrate.mark_pending(version, reason, schema) */
+Datum
+dbmigrate_mark_pending(PG_FUNCTION_ARGS)
+{
+	Request		request;
+	DbmRecord	record = {.action = "mark_pending"};
+
+	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	begin_request(&request, fcinfo, "migrate.mark_pending()", 2);
+	record.target_schema = request.schema;
+	record.migration = find(&request);
+	if (!record.migration->is_applied)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s is not applied", request.version),
+				 errhint("See what is with: SELECT * FROM migrate.status();")));
+	record.run = dbm_catalog_next_run(&request.ext);
+	dbm_catalog_record_undone(&request.ext, &record);
+	dbm_catalog_close();
+	PG_RETURN_VOID();
+}
+
+/* Check the caller, read the version and the target schema, take the lock. */
+static void
+begin_request(Request *request, FunctionCallInfo fcinfo, const char *what, int schema_arg)
+{
+	dbm_check_caller(what);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("version must not be null")));
+	request->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request->version_key = PointerGetDatum(dbm_version_parse(request->version));
+	request->schema = PG_ARGISNULL(schema_arg) ? "" :
+		text_to_cstring(PG_GETARG_TEXT_PP(schema_arg));
+	dbm_target_check(request->schema);
+	dbm_catalog_open(&request->ext);
+	dbm_lock_for_run(&request->ext);
+}
+
+static DbmMigration *
+find(const Request *request)
+{
+	DbmMigration *migration = dbm_catalog_migration(&request->ext, request->schema,
+													request->version_key);
+
+	if (migration == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("migration %s does not exist", request->version),
+				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+	return migration;
+}

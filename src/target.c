@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *	  The target schema: where unqualified names of a migration go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+/*
+ * Check a target schema; "" is none and always right.  Errors: 3F000 if it
+ * does not exist, 42501 if the caller may not use it, 22023 if it is not a
+ * place for migrations.
+ */
+void
+dbm_target_check(const char *schema)
+{
+	Oid			oid;
+
+	if (schema[0] == '\0')
+		return;
+	if (IsReservedName(schema) || strcmp(schema, "information_schema") == 0 ||
+		strcmp(schema, "migrate") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schema \"%s\" cannot be the target of migrations", schema)));
+	oid = get_namespace_oid(schema, true);
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", schema),
+				 errhint("CREATE SCHEMA %s;", quote_identifier(schema))));
+	if (dbm_schema_aclcheck(oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, schema);
+}
+
+/*
+ * The search_path for scripts: the target schema, pg_temp, and what "extra"
+ * lists, so that an unqualified DROP can never reach public.  NULL without a
+ * target schema: then the session's search_path holds.
+ */
+const char *
+dbm_target_search_path(const char *schema, const char *extra)
+{
+	StringInfoData path;
+	List	   *names;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(extra), ',', &names))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid extra_search_path: \"%s\"", extra),
+				 errhint("Give a list of schema names, such as: extra_search_path => 'extensions, shared'")));
+	if (schema[0] == '\0')
+	{
+		if (names != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("extra_search_path needs a target schema"),
+					 errhint("Without one the session's search_path is used; change that with SET search_path.")));
+		return NULL;
+	}
+
+	dbm_target_check(schema);
+	initStringInfo(&path);
+	appendStringInfo(&path, "%s, pg_temp", quote_identifier(schema));
+	foreach(lc, names)
+		appendStringInfo(&path, ", %s", quote_identifier(lfirst(lc)));
+	return path.data;
+}

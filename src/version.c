@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * version.c
+ *	  Versions: text as written, compared number by number.
+ *
+ * A version is one or more groups of digits with '.' or '_' between them.
+ * Its parsed form is an array of numeric, which the server's own array
+ * comparison orders as we need it, in every collation.  Zeros at the end are
+ * dropped, so that 1, 001, 1.0 and 1.0.0 are the same version, as in Flyway.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+#define MAX_VERSION_LENGTH 255
+#define MAX_VERSION_GROUPS 64
+
+static Datum parse_group(const char *digits, int len, bool *is_zero);
+static void invalid_version(const char *version) pg_attribute_noreturn();
+
+PG_FUNCTION_INFO_V1(dbmigrate_version_key);
+
+/* SQL: migrate.version_key(version text) returns numeric[] */
+Datum
+dbmigrate_version_key(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_ARRAYTYPE_P(dbm_version_parse(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+}
+
+/*
+ * Parse a version.  Errors: 22023 for anything that is not groups of digits,
+ * or that is longer than 255 bytes or 64 groups.
+ */
+ArrayType *
+dbm_version_parse(const char *version)
+{
+	Datum		groups[MAX_VERSION_GROUPS];
+	int			ngroups = 0;
+	int			nsignificant = 1;
+	const char *p = version;
+
+	if (strlen(version) > MAX_VERSION_LENGTH)
+		invalid_version(version);
+	for (;;)
+	{
+		int			len = strspn(p, "0123456789");
+		bool		is_zero;
+
+		if (len == 0 || ngroups == MAX_VERSION_GROUPS)
+			invalid_version(version);
+		groups[ngroups++] = parse_group(p, len, &is_zero);
+		if (!is_zero)
+			nsignificant = ngroups;
+		p += len;
+		if (*p == '\0')
+			break;
+		if (*p != '.' && *p != '_')
+			invalid_version(version);
+		p++;
+	}
+	return construct_array(groups, nsignificant, NUMERICOID, -1, false, TYPALIGN_INT);
+}
+
+static Datum
+parse_group(const char *digits, int len, bool *is_zero)
+{
+	*is_zero = strspn(digits, "0") >= len;
+	return DirectFunctionCall3(numeric_in,
+							   CStringGetDatum(pnstrdup(digits, len)),
+							   ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+static void
+invalid_version(const char *version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid migration version: \"%s\"", version),
+			 errdetail("A version is digits, in groups separated by \".\" or \"_\", at most %d characters.",
+					   MAX_VERSION_LENGTH),
+			 errhint("Versions look like 001, 20231106120000 or 1.4.2.")));
+}

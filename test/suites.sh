@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+#
+# test/suites.sh: every suite, against the server of test/private.sh.
+#
+# Ends with the line "N passed, N failed", which counts test files for
+# pg_regress and isolation and single tests for TAP.  Exits non-zero if a test
+# failed or if a suite ran none.
+
+set -uo pipefail
+
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Both forms of pg_regress output: "test x ... ok" and, from 16, TAP.
+count_regress() {
+    local ok bad
+    ok=$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+ )' "$log")
+    bad=$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+ )' "$log")
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    if [ "$1" != 0 ] && [ "$bad" = 0 ] || [ "$((ok + bad))" = 0 ]; then failed=$((failed + 1)); fi
+}
+
+count_tap() {
+    local all bad
+    all=$(sed -n 's/^Files=[0-9]*, Tests=\([0-9]*\),.*/\1/p' "$log" | tail -1)
+    bad=$(grep -cE '^not ok ' "$log")
+    all=${all:-0}
+    passed=$((passed + all - bad))
+    failed=$((failed + bad))
+    if [ "$1" != 0 ] && [ "$bad" = 0 ] || [ "$all" = 0 ]; then failed=$((failed + 1)); fi
+}
+
+run_suite() {
+    echo "== $1"
+    shift
+    "$@" 2>&1 | tee "$log" | grep -vE '^(ok |# )|^\(using postmaster|^#? ?=+ (creating|dropping) ' || true
+    return "${PIPESTATUS[0]}"
+}
+
+regress() { make -s with_llvm=no PG_CONFIG="$PG_CONFIG" installcheck ISOLATION= TAP_TESTS= PROVE_TESTS=; }
+isolation() { make -s with_llvm=no PG_CONFIG="$PG_CONFIG" installcheck REGRESS= TAP_TESTS= PROVE_TESTS=; }
+tap() {
+    local pgxs
+    pgxs=$(dirname "$(dirname "$(dirname "$(pg_config --pgxs)")")")
+    rm -rf tmp_check && mkdir tmp_check
+    env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE TESTDIR="$PWD" TESTDATADIR="$PWD/tmp_check" \
+        TESTLOGDIR="$PWD/tmp_check/log" \
+        prove -v -I "$pgxs/src/test/perl" -I test/t ${PROVE_TESTS:-test/t/*.pl}
+}
+
+want=${SUITES:-regress isolation tap}
+for suite in $want; do
+    run_suite "$suite" "$suite"
+    status=$?
+    if [ "$suite" = tap ]; then count_tap "$status"; else count_regress "$status"; fi
+    for diffs in regression.diffs output_iso/regression.diffs; do
+        if [ "$status" != 0 ] && [ -s "$diffs" ]; then cat "$diffs"; rm -f "$diffs"; fi
+    done
+done
+
+if grep -qE 'terminated by signal|TRAP:|AddressSanitizer|runtime error:' "$PRIVATE_LOG"; then
+    echo "the server crashed:"
+    grep -E 'terminated by signal|TRAP:|AddressSanitizer|runtime error:' "$PRIVATE_LOG"
+    failed=$((failed + 1))
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
