@@ -313,7 +313,7 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 	run->check_deferred = execution.may_have_events;
 	run->last = label;
 
-	dbm_catalog_check_alive(&run->ext);
+	dbm_catalog_check_alive(&run->ext, &label);
 	if (is_up)
 		dbm_catalog_record_applied(&run->ext, &record);
 	else

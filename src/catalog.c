@@ -147,9 +147,9 @@ dbm_catalog_close(void)
 	SPI_finish();
 }
 
-/* Has a script dropped the extension under us? */
+/* Has the script just run dropped the extension under us? */
 void
-dbm_catalog_check_alive(const DbmExtension *ext)
+dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 {
 	DbmExtension now;
 
@@ -157,7 +157,8 @@ dbm_catalog_check_alive(const DbmExtension *ext)
 	if (now.oid != ext->oid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the migration dropped extension \"dbmigrate\"")));
+				 errmsg("%s dropped extension \"dbmigrate\"", dbm_label_text(label)),
+				 errhint("Drop it outside of migrations: DROP EXTENSION dbmigrate;")));
 }
 
 int64

@@ -251,7 +251,7 @@ extern Datum dbm_catalog_bytea(const uint8 *digest);
 extern Datum dbm_catalog_interval(int64 microseconds);
 extern void dbm_catalog_open(DbmExtension *ext);
 extern void dbm_catalog_close(void);
-extern void dbm_catalog_check_alive(const DbmExtension *ext);
+extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
 extern int64 dbm_catalog_next_run(const DbmExtension *ext);
 extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
 extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,

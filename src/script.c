@@ -113,6 +113,7 @@ static const struct
 typedef enum WindowEnd
 {
 	WINDOW_DONE,				/* all tokens read, perhaps amid a statement */
+	WINDOW_LINE,				/* before a line that begins with a backslash */
 	WINDOW_COPY,				/* behind the ';' of a COPY ... FROM stdin */
 	WINDOW_ERROR,				/* the scanner raised an error, see Splitter.error */
 	WINDOW_REFUSED				/* DbmScript.refused is set */
@@ -390,7 +391,7 @@ split_text(Splitter *scan)
 				break;
 		}
 		else
-			pos = to;
+			pos = end == WINDOW_LINE ? scan->resume : to;
 	}
 
 	if (script->refused == NULL && script->unreadable == NULL)
@@ -501,6 +502,12 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 			return WINDOW_DONE;
 		if (token == '\\')
 		{
+			/* a window made longer for a literal may hold such lines behind it */
+			if (starts_backslash_line(scan->script, start))
+			{
+				scan->resume = start;
+				return WINDOW_LINE;
+			}
 			refuse_psql_command(scan, start);
 			return WINDOW_REFUSED;
 		}
