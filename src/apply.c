@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
@@ -40,6 +41,7 @@ static void begin_run(Run *run, const char *what, FunctionCallInfo fcinfo,
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
 static void apply_pending(Run *run, int64 steps, Datum up_to, const char *version);
+static void notice_newer(const Run *run, Datum up_to, const char *version);
 static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check);
 static void roll_back(Run *run, int64 steps, int64 after);
 static void roll_back_list(Run *run, List *chosen);
@@ -211,7 +213,11 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 				 errmsg("migration %s does not exist", version),
 				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
 	if (choose_pending(run, steps, up_to, false) == NIL)
+	{
+		if (version)
+			notice_newer(run, up_to, version);
 		return;
+	}
 
 	dbm_lock_for_run(&run->ext);
 	chosen = choose_pending(run, steps, up_to, true);
@@ -227,6 +233,20 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
 	dbm_run_finished();
+}
+
+/* Asked to apply up to a version that is behind us: that is no way back. */
+static void
+notice_newer(const Run *run, Datum up_to, const char *version)
+{
+	char	   *newest = dbm_catalog_newest(&run->ext, run->schema);
+
+	if (newest && dbm_progress &&
+		!datumIsEqual(PointerGetDatum(dbm_version_parse(newest)), up_to, false, -1))
+		ereport(NOTICE,
+				(errmsg("nothing to apply up to version %s, the newest applied is %s",
+						version, newest),
+				 errhint("To go back: SELECT * FROM migrate.rollback_to('%s');", version)));
 }
 
 /* The pending migrations asked for; refuses what is wrong if "check". */

@@ -275,8 +275,8 @@ dbm_catalog_newest(const DbmExtension *ext, const char *schema)
 }
 
 /*
- * Does the database, or the target schema, hold tables although we have
- * applied nothing there?
+ * Does the database, or the target schema, hold tables although nothing ever
+ * happened there with our knowledge?
  */
 bool
 dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
@@ -287,6 +287,8 @@ dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
 	execute(ext,
 			"SELECT NOT EXISTS (SELECT FROM migrate.applied a"
 			"  WHERE a.target_schema OPERATOR(pg_catalog.=) $1)"
+			" AND NOT EXISTS (SELECT FROM migrate.history h"
+			"  WHERE h.target_schema OPERATOR(pg_catalog.=) $1)"
 			" AND EXISTS (SELECT FROM pg_catalog.pg_class c"
 			"  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
 			"  WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::\"char\"[])"

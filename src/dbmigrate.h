@@ -132,6 +132,7 @@ extern void dbm_owner_enter(const DbmExtension *ext, DbmUser *caller);
 extern void dbm_owner_leave(const DbmUser *caller);
 extern DbmTrust dbm_trust(const char *author, const char *approver);
 extern bool dbm_may_change(const char *author);
+extern Oid	dbm_stronger_user(void);
 
 /* target.c */
 

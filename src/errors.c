@@ -152,9 +152,12 @@ one_transaction_hint(int sqlerrcode)
 	{
 		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
 		case ERRCODE_OUT_OF_MEMORY:
-		case ERRCODE_OBJECT_IN_USE:
 			return "All migrations of one call share a transaction.  "
 				"To give each its own, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
+				"or use CALL migrate.run() where the installed version has it.";
+		case ERRCODE_OBJECT_IN_USE:
+			return "A query, a cursor or deferred trigger events of the calling transaction use it.  "
+				"Call SELECT * FROM migrate.apply() as a statement of its own, outside a transaction block, "
 				"or use CALL migrate.run() where the installed version has it.";
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:

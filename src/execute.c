@@ -151,6 +151,10 @@ run_section(Section *section, void (*body) (Section *))
 		/* the message must not go out in a client_encoding the script has set */
 		AtEOXact_GUC(false, guc_level);
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
+		if (section->restricted && edata->message_id &&
+			strcmp(edata->message_id, "cannot set parameter \"%s\" within security-definer function") == 0)
+			edata->hint = psprintf("The script's author could not become \"%s\", as whom the session began.  A role that could may vouch for the script with migrate.approve().",
+								   GetUserNameFromId(dbm_stronger_user(), true));
 		dbm_rethrow_shortened(edata, section->sql ? section->sql : "");
 	}
 	PG_END_TRY();
@@ -351,8 +355,7 @@ end_of_restriction(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("cursor \"%s\" WITH HOLD is not allowed here", name),
-					 errdetail("The script's author could not become the session user, and the cursor's query would run with the session's rights at commit."),
-					 errhint("Approve the script with SELECT migrate.approve(version) as a role that may act as the session user.")));
+					 errdetail("Its query would run at commit, with the rights of the session.")));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -151,9 +151,9 @@ describe_holder(const DbmExtension *ext)
 		" p.gid, p.owner, pg_catalog.date_trunc('second', p.prepared)) END"
 		" FROM pg_catalog.pg_locks l"
 		" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
-		" LEFT JOIN pg_catalog.pg_prepared_xacts p"
-		" ON p.transaction OPERATOR(pg_catalog.=) pg_catalog.split_part(l.virtualtransaction, '/', 2)::pg_catalog.xid"
-		" AND l.pid IS NULL"
+		" LEFT JOIN pg_catalog.pg_locks x ON x.locktype OPERATOR(pg_catalog.=) 'transactionid'"
+		" AND x.virtualtransaction OPERATOR(pg_catalog.=) l.virtualtransaction AND x.pid IS NULL"
+		" LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction OPERATOR(pg_catalog.=) x.transactionid"
 		" WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.granted"
 		" AND l.database OPERATOR(pg_catalog.=) $1 AND l.classid OPERATOR(pg_catalog.=) $2"
 		" AND l.objid OPERATOR(pg_catalog.=) $3 AND l.objsubid OPERATOR(pg_catalog.=) $4";

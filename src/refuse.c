@@ -132,8 +132,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d migrations must run outside a transaction block",
 							   count, count),
 				 errdetail("Online: %s.", offenders),
-				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.mark_applied('%s', 'run by hand');",
-						 first->version)));
+				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s('%s', 'run by hand');",
+						 is_up ? "mark_applied" : "mark_pending", first->version)));
 
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
 	if (count > 0)
@@ -218,7 +218,10 @@ dbm_refuse_without_down(List *chosen)
 						   "%d migrations cannot be rolled back",
 						   count, count),
 			 errdetail("Without a down script: %s.", offenders),
+			 first->is_registered ?
 			 errhint("Give it one: SELECT migrate.amend('%s', NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
+					 first->version) :
+			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending('%s', 'the reason');",
 					 first->version)));
 }
 

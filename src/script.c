@@ -108,6 +108,7 @@ static const struct
 
 #define LEAD_TOKENS 4			/* CREATE OR REPLACE FUNCTION */
 #define HASH_BUFFER 8192
+#define MAX_MESSAGE 200			/* bytes of a scanner's message that are kept */
 
 /* How the scan of a window ended. */
 typedef enum WindowEnd
@@ -174,6 +175,7 @@ static void refuse_psql_command(Splitter *scan, int at);
 static void refuse_transaction_statement(Splitter *scan, const DbmStatement *statement);
 static DbmProblem *problem_from_error(DbmScript *script, const ErrorData *edata, int base,
 									  int statement, int start, int len);
+static char *clip_message(const char *message);
 static const uint16 *keyword_tokens(void);
 static int	pin_string_settings(void);
 static bool is_unreadable_error(const ErrorData *edata);
@@ -436,7 +438,7 @@ scan_copy_line(Splitter *scan, int *pos)
 		rest = scan->start >= 0 ? scan->start : scan->resume;
 		script->refused = make_problem(script, ERRCODE_SYNTAX_ERROR,
 									   "a statement that begins on the line of COPY ... FROM stdin must end there",
-									   rest, rest_end - rest);
+									   rest, strcspn(script->text + rest, "\r\n"));
 		script->refused->hint = "Begin the statement on the line after the data.";
 		return false;
 	}
@@ -620,12 +622,12 @@ finish_statement(Splitter *scan)
 
 	if (statement->kind == DBM_STATEMENT_BEGIN)
 	{
-		refused = scan->open_begin > 0;
+		refused |= scan->open_begin > 0;
 		scan->open_begin = script->nstatements;
 	}
 	else if (statement->kind == DBM_STATEMENT_COMMIT)
 	{
-		refused = scan->open_begin == 0;
+		refused |= scan->open_begin == 0;
 		scan->open_begin = 0;
 	}
 	else
@@ -893,7 +895,7 @@ refuse_psql_command(Splitter *scan, int at)
 	len = pg_mbcliplen(command, len, 64);
 	script->refused = make_problem(script, ERRCODE_SYNTAX_ERROR,
 								   psprintf("psql command \"%.*s\" in a migration", len, command),
-								   start, next_line(script, at) - start);
+								   start, at + strcspn(command, "\r\n") - start);
 	script->refused->position = at;
 	script->refused->hint = "A migration runs inside the server, which has no psql commands; "
 		"only \\restrict and \\unrestrict lines and the \\. after COPY data are understood.  "
@@ -928,7 +930,8 @@ problem_from_error(DbmScript *script, const ErrorData *edata, int base,
 	MemoryContext caller = MemoryContextSwitchTo(script->context);
 	DbmProblem *problem;
 
-	problem = make_problem(script, edata->sqlerrcode, pstrdup(edata->message), start, len);
+	/* "unterminated ... at or near" quotes all the rest of the text */
+	problem = make_problem(script, edata->sqlerrcode, clip_message(edata->message), start, len);
 	if (edata->detail)
 		problem->detail = pstrdup(edata->detail);
 	if (edata->hint)
@@ -945,6 +948,16 @@ problem_from_error(DbmScript *script, const ErrorData *edata, int base,
 	}
 	MemoryContextSwitchTo(caller);
 	return problem;
+}
+
+static char *
+clip_message(const char *message)
+{
+	int			len = strlen(message);
+
+	if (len <= MAX_MESSAGE)
+		return pstrdup(message);
+	return psprintf("%.*s...\"", pg_mbcliplen(message, len, MAX_MESSAGE), message);
 }
 
 /* Our keyword numbers, in the order of the server's keyword list. */

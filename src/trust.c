@@ -67,6 +67,13 @@ dbm_may_change(const char *author)
 	return OidIsValid(role) ? dbm_can_become(GetUserId(), role) : superuser();
 }
 
+/* Whom RESET ROLE or RESET SESSION AUTHORIZATION would bring back. */
+Oid
+dbm_stronger_user(void)
+{
+	return GetUserId() != GetSessionUserId() ? GetSessionUserId() : GetAuthenticatedUserId();
+}
+
 static void
 consider(const char *voucher, DbmTrust *trust)
 {
