@@ -11,8 +11,10 @@ PGFILEDESC = "dbmigrate - schema migrations inside the database"
 
 OBJS = \
 	$(WIN32RES) \
+	src/analyze.o \
 	src/apply.o \
 	src/catalog.o \
+	src/checksum.o \
 	src/classify.o \
 	src/copydata.o \
 	src/dbmigrate.o \
@@ -20,12 +22,16 @@ OBJS = \
 	src/errors.o \
 	src/execute.o \
 	src/lock.o \
+	src/problem.o \
+	src/query.o \
 	src/refuse.o \
 	src/register.o \
+	src/registry.o \
 	src/require.o \
 	src/script.o \
 	src/takeover.o \
 	src/target.o \
+	src/tokens.o \
 	src/trust.o \
 	src/version.o
 

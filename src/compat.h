@@ -22,6 +22,9 @@
 #error "dbmigrate needs PostgreSQL 15 or later"
 #endif
 
+/* What a script was parsed by, as far as that matters: 15, 16, ... */
+#define DBM_SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
 /* 16 declares _PG_init itself and hides other symbols unless exported. */
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);

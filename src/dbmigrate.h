@@ -12,6 +12,7 @@
 #define DBMIGRATE_H
 
 #include "common/sha2.h"
+#include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "utils/timestamp.h"
 
@@ -38,7 +39,17 @@ extern bool dbm_classify_online(Node *stmt);
 extern bool dbm_classify_online_words(const char *sql);
 extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
 
-/* script.c */
+/* checksum.c */
+
+typedef struct DbmChecksum DbmChecksum;
+
+extern DbmChecksum *dbm_checksum_begin(void);
+extern void dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len);
+extern void dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len);
+extern void dbm_checksum_replace(DbmChecksum *checksum, const char *bytes, int len);
+extern void dbm_checksum_end(DbmChecksum *checksum, uint8 *digest);
+
+/* tokens.c */
 
 typedef enum DbmStatementKind
 {
@@ -47,6 +58,29 @@ typedef enum DbmStatementKind
 	DBM_STATEMENT_BEGIN,		/* half of a tolerated BEGIN ... COMMIT pair */
 	DBM_STATEMENT_COMMIT
 } DbmStatementKind;
+
+#define DBM_LEAD_TOKENS 4		/* CREATE OR REPLACE FUNCTION */
+
+/* The tokens of one statement, as far as they matter. */
+typedef struct DbmTokens
+{
+	int			count;
+	int			lead[DBM_LEAD_TOKENS];
+	int			previous;
+	int			paren_depth;
+	bool		in_atomic_body;
+	bool		from_seen;		/* the first FROM outside parentheses */
+	bool		from_stdin;		/* and what followed it */
+} DbmTokens;
+
+extern const uint16 *dbm_tokens_keywords(void);
+extern void dbm_tokens_reset(DbmTokens *tokens);
+extern bool dbm_tokens_end(const DbmTokens *tokens, int token);
+extern void dbm_tokens_add(DbmTokens *tokens, int token);
+extern DbmStatementKind dbm_tokens_kind(const DbmTokens *tokens, bool *refused);
+extern bool dbm_tokens_is_definition(const DbmTokens *tokens);
+
+/* problem.c */
 
 /* All positions are byte offsets into DbmScript.text. */
 typedef struct DbmStatement
@@ -88,9 +122,24 @@ typedef struct DbmScript
 	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
 } DbmScript;
 
+extern DbmProblem *dbm_problem(DbmScript *script, int sqlerrcode, const char *message,
+							   int start, int len);
+extern DbmProblem *dbm_problem_psql_command(DbmScript *script, int at);
+extern DbmProblem *dbm_problem_transaction(DbmScript *script, const DbmStatement *statement);
+extern DbmProblem *dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
+										  int statement, int start, int len);
+extern bool dbm_problem_is_about_text(const ErrorData *edata);
+extern int	dbm_count_lines(const char *text, int from, int to);
+
+/* script.c */
+
 extern DbmScript *dbm_script_scan(char *text, int len, bool want_checksum);
-extern void dbm_script_analyze(DbmScript *script);
 extern void dbm_script_free(DbmScript *script);
+extern int	dbm_script_pin_settings(void);
+
+/* analyze.c */
+
+extern void dbm_script_analyze(DbmScript *script);
 
 /* errors.c */
 
@@ -174,6 +223,32 @@ extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
 							   DbmExecution *execution);
 extern void dbm_execute_deferred_check(const DbmLabel *label);
 
+/* query.c */
+
+/* A statement's parameters, in order. */
+typedef struct DbmParams
+{
+	int			n;
+	Oid			types[24];
+	Datum		values[24];
+	char		nulls[24];
+} DbmParams;
+
+extern void dbm_param(DbmParams *params, Oid type, Datum value, bool isnull);
+extern void dbm_param_text(DbmParams *params, const char *value);
+extern void dbm_param_int64(DbmParams *params, int64 value);
+extern void dbm_param_bool(DbmParams *params, bool value);
+extern void dbm_param_datum(DbmParams *params, Oid type, Datum value);
+extern void dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expected);
+extern void dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
+							DbmParams *params, int expected);
+extern void dbm_query_expect_one_row(const char *table);
+extern bool dbm_column_is_null(uint64 row, int column);
+extern char *dbm_column_text(uint64 row, int column);
+extern int64 dbm_column_int(uint64 row, int column, int64 if_null);
+extern bool dbm_column_bool(uint64 row, int column);
+extern Datum dbm_column_datum(uint64 row, int column);
+
 /* catalog.c */
 
 /* One of the two scripts of a migration, without its text. */
@@ -216,6 +291,32 @@ typedef struct DbmRecord
 	bool		baseline;
 } DbmRecord;
 
+extern Datum dbm_catalog_sha256(Datum script);
+extern Datum dbm_catalog_bytea(const uint8 *digest);
+extern Datum dbm_catalog_interval(int64 microseconds);
+extern void dbm_catalog_open(DbmExtension *ext);
+extern void dbm_catalog_close(void);
+extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
+extern int64 dbm_catalog_next_run(const DbmExtension *ext);
+extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
+extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
+									  int64 steps, int64 after);
+extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
+										   Datum version_key);
+extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
+extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
+								  Datum version_key);
+extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
+extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
+									 bool is_up, int *len);
+extern void dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record);
+extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+
+/* registry.c */
+
 /* What migrate.add() is to store. */
 typedef struct DbmRegistration
 {
@@ -247,41 +348,18 @@ typedef struct DbmStored
 	bool		same_rest;
 } DbmStored;
 
-extern Datum dbm_catalog_sha256(Datum script);
-extern Datum dbm_catalog_bytea(const uint8 *digest);
-extern Datum dbm_catalog_interval(int64 microseconds);
-extern void dbm_catalog_open(DbmExtension *ext);
-extern void dbm_catalog_close(void);
-extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
-extern int64 dbm_catalog_next_run(const DbmExtension *ext);
-extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
-extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
-									  int64 steps, int64 after);
-extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
-										   Datum version_key);
-extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
-extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
-								  Datum version_key);
-extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
-extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
-extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
-									 bool is_up, int *len);
-extern void dbm_catalog_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
+extern void dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
 										bool is_up, const DbmScript *script);
-extern void dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record);
-extern DbmStored *dbm_catalog_stored(const DbmExtension *ext, const DbmRegistration *wanted);
-extern bool dbm_catalog_load(const DbmExtension *ext, Datum version_key,
+extern DbmStored *dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_registry_load(const DbmExtension *ext, Datum version_key,
 							 DbmRegistration *registration);
-extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
-extern bool dbm_catalog_insert(const DbmExtension *ext, const DbmRegistration *wanted);
-extern void dbm_catalog_update(const DbmExtension *ext, const DbmRegistration *wanted,
+extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
 							   const DbmStored *stored);
-extern bool dbm_catalog_version_taken(const DbmExtension *ext, Datum version_key);
-extern void dbm_catalog_delete(const DbmExtension *ext, const char *id);
-extern void dbm_catalog_approve(const DbmExtension *ext, const char *id);
-extern void dbm_catalog_accept_text(const DbmExtension *ext, const char *id);
+extern bool dbm_registry_version_taken(const DbmExtension *ext, Datum version_key);
+extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
+extern void dbm_registry_approve(const DbmExtension *ext, const char *id);
+extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
 
 /* refuse.c */
 

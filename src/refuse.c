@@ -17,8 +17,6 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
-#define SERVER_MAJOR (PG_VERSION_NUM / 10000)
-
 /* Is the migration, or the script of it that is to run, an offender? */
 typedef bool (*Offends) (const DbmMigration *migration, bool is_up);
 
@@ -168,14 +166,14 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 		DbmScript  *script;
 
 		if (info->statements < 0 ||
-			(info->unreadable == NULL && migration->analyzed_on == SERVER_MAJOR))
+			(info->unreadable == NULL && migration->analyzed_on == DBM_SERVER_MAJOR))
 			continue;
 
 		script = read_script(ext, migration, is_up);
 		dbm_script_analyze(script);
 		if (script->unreadable == NULL && script->refused == NULL)
 		{
-			dbm_catalog_update_analysis(ext, migration, is_up, script);
+			dbm_registry_update_analysis(ext, migration, is_up, script);
 			info->statements = script->ncommands;
 			info->online |= script->online;
 			dbm_script_free(script);

@@ -96,8 +96,8 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		wanted.version = fresh_version(when);
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-		if (!dbm_catalog_version_taken(&ext, wanted.version_key) &&
-			dbm_catalog_insert(&ext, &wanted))
+		if (!dbm_registry_version_taken(&ext, wanted.version_key) &&
+			dbm_registry_insert(&ext, &wanted))
 			break;
 	}
 	dbm_catalog_close();
@@ -123,7 +123,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending('%s', 'the reason');",
 						 stored->version)));
 	check_change(NULL, stored);
-	dbm_catalog_delete(&ext, stored->id);
+	dbm_registry_delete(&ext, stored->id);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
 }
@@ -152,15 +152,15 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is not applied", stored->version),
 				 errhint("Change a pending migration with migrate.add().")));
 
-	dbm_catalog_load(&ext, PointerGetDatum(dbm_version_parse(stored->version)), &wanted);
+	dbm_registry_load(&ext, PointerGetDatum(dbm_version_parse(stored->version)), &wanted);
 	if (!PG_ARGISNULL(1))
 		wanted.up = PointerGetDatum(PG_GETARG_TEXT_PP(1));
 	if (!PG_ARGISNULL(2))
 		wanted.down = PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	read_scripts(&wanted);
-	stored = dbm_catalog_stored(&ext, &wanted);
-	dbm_catalog_update(&ext, &wanted, stored);
-	dbm_catalog_accept_text(&ext, stored->id);
+	stored = dbm_registry_stored(&ext, &wanted);
+	dbm_registry_update(&ext, &wanted, stored);
+	dbm_registry_accept_text(&ext, stored->id);
 
 	migration.id = stored->id;
 	migration.version = wanted.version;
@@ -181,7 +181,7 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 
 	check_may_register("migrate.approve()");
 	dbm_catalog_open(&ext);
-	dbm_catalog_approve(&ext, find(&ext, fcinfo, 0)->id);
+	dbm_registry_approve(&ext, find(&ext, fcinfo, 0)->id);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
 }
@@ -298,12 +298,12 @@ store(const DbmExtension *ext, DbmRegistration *wanted)
 
 	for (;;)
 	{
-		DbmStored  *stored = dbm_catalog_stored(ext, wanted);
+		DbmStored  *stored = dbm_registry_stored(ext, wanted);
 
 		CHECK_FOR_INTERRUPTS();
 		if (stored == NULL)
 		{
-			if (dbm_catalog_insert(ext, wanted))
+			if (dbm_registry_insert(ext, wanted))
 				return "added";
 			continue;			/* somebody else was faster */
 		}
@@ -316,7 +316,7 @@ store(const DbmExtension *ext, DbmRegistration *wanted)
 			continue;			/* look again: it may have been applied */
 		}
 		check_change(wanted, stored);
-		dbm_catalog_update(ext, wanted, stored);
+		dbm_registry_update(ext, wanted, stored);
 		return "updated";
 	}
 }
@@ -360,7 +360,7 @@ find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 
 	wanted.version = text_to_cstring(text_argument(fcinfo, arg, "version"));
 	wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-	stored = dbm_catalog_stored(ext, &wanted);
+	stored = dbm_registry_stored(ext, &wanted);
 	if (stored == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

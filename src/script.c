@@ -18,10 +18,8 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/nodes.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
 #include "utils/guc.h"
@@ -29,86 +27,6 @@
 
 #include "compat.h"
 #include "dbmigrate.h"
-
-/*
- * Tokens.  Those below 1000 are the scanner's own; since 16 no installed
- * header has the grammar's numbers for keywords, so we hand the scanner ours.
- */
-enum
-{
-	TOKEN_SCONST = 261,			/* fixed by the comment in scanner.h */
-	KEYWORD_OTHER = 1000,
-	KEYWORD_ABORT,
-	KEYWORD_ALTER,
-	KEYWORD_ATOMIC,
-	KEYWORD_BEGIN,
-	KEYWORD_COMMENT,
-	KEYWORD_COMMIT,
-	KEYWORD_COPY,
-	KEYWORD_CREATE,
-	KEYWORD_DROP,
-	KEYWORD_END,
-	KEYWORD_FROM,
-	KEYWORD_FUNCTION,
-	KEYWORD_GRANT,
-	KEYWORD_OR,
-	KEYWORD_PREPARE,
-	KEYWORD_PREPARED,
-	KEYWORD_PROCEDURE,
-	KEYWORD_RELEASE,
-	KEYWORD_REPLACE,
-	KEYWORD_RESET,
-	KEYWORD_REVOKE,
-	KEYWORD_ROLLBACK,
-	KEYWORD_SAVEPOINT,
-	KEYWORD_SET,
-	KEYWORD_START,
-	KEYWORD_STDIN,
-	KEYWORD_STDOUT,
-	KEYWORD_TRANSACTION,
-	KEYWORD_WORK
-};
-
-static const struct
-{
-	const char *word;
-	uint16		token;
-}			keywords_used[] =
-{
-	{"abort", KEYWORD_ABORT},
-	{"alter", KEYWORD_ALTER},
-	{"atomic", KEYWORD_ATOMIC},
-	{"begin", KEYWORD_BEGIN},
-	{"comment", KEYWORD_COMMENT},
-	{"commit", KEYWORD_COMMIT},
-	{"copy", KEYWORD_COPY},
-	{"create", KEYWORD_CREATE},
-	{"drop", KEYWORD_DROP},
-	{"end", KEYWORD_END},
-	{"from", KEYWORD_FROM},
-	{"function", KEYWORD_FUNCTION},
-	{"grant", KEYWORD_GRANT},
-	{"or", KEYWORD_OR},
-	{"prepare", KEYWORD_PREPARE},
-	{"prepared", KEYWORD_PREPARED},
-	{"procedure", KEYWORD_PROCEDURE},
-	{"release", KEYWORD_RELEASE},
-	{"replace", KEYWORD_REPLACE},
-	{"reset", KEYWORD_RESET},
-	{"revoke", KEYWORD_REVOKE},
-	{"rollback", KEYWORD_ROLLBACK},
-	{"savepoint", KEYWORD_SAVEPOINT},
-	{"set", KEYWORD_SET},
-	{"start", KEYWORD_START},
-	{"stdin", KEYWORD_STDIN},
-	{"stdout", KEYWORD_STDOUT},
-	{"transaction", KEYWORD_TRANSACTION},
-	{"work", KEYWORD_WORK}
-};
-
-#define LEAD_TOKENS 4			/* CREATE OR REPLACE FUNCTION */
-#define HASH_BUFFER 8192
-#define MAX_MESSAGE 200			/* bytes of a scanner's message that are kept */
 
 /* How the scan of a window ended. */
 typedef enum WindowEnd
@@ -129,21 +47,12 @@ typedef struct Splitter
 	int			window_start;
 	int			resume;			/* end of the last good token */
 
-	/* checksum, NULL if not wanted */
-	pg_cryptohash_ctx *hash;
-	int			buffered;
-	uint8		buffer[HASH_BUFFER];
+	DbmChecksum *checksum;		/* or NULL */
 
 	/* the statement being read; start is -1 between statements */
 	int			start;
 	int			end;
-	int			ntokens;
-	int			lead[LEAD_TOKENS];
-	int			previous;		/* token before the present one */
-	int			paren_depth;
-	bool		in_atomic_body;
-	bool		from_seen;		/* COPY: its first FROM outside parentheses */
-	bool		from_stdin;
+	DbmTokens	tokens;
 
 	int			line_offset;	/* up to where lines were counted */
 	int			line;
@@ -154,31 +63,12 @@ static void split_text(Splitter *scan);
 static bool scan_copy_line(Splitter *scan, int *pos);
 static WindowEnd scan_window(Splitter *scan, int from, int to);
 static WindowEnd read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra);
-static bool token_ends_statement(Splitter *scan, int token);
-static void add_token(Splitter *scan, int token, int start, int end);
 static WindowEnd finish_statement(Splitter *scan);
-static DbmStatementKind statement_kind(const Splitter *scan, bool *refused);
-static bool is_definition(int token);
 static int	take_copy_data(Splitter *scan, int from);
 static int	next_backslash_line(const DbmScript *script, int from);
 static bool starts_backslash_line(const DbmScript *script, int at);
 static bool is_restrict_line(const DbmScript *script, int from);
 static int	next_line(const DbmScript *script, int from);
-static int	count_lines(const char *text, int from, int to);
-static void hash_token(Splitter *scan, const char *bytes, int len);
-static void hash_bytes(Splitter *scan, const char *bytes, int len);
-static void hash_flush(Splitter *scan);
-static void hash_finish(Splitter *scan);
-static DbmProblem *make_problem(DbmScript *script, int sqlerrcode,
-								const char *message, int start, int len);
-static void refuse_psql_command(Splitter *scan, int at);
-static void refuse_transaction_statement(Splitter *scan, const DbmStatement *statement);
-static DbmProblem *problem_from_error(DbmScript *script, const ErrorData *edata, int base,
-									  int statement, int start, int len);
-static char *clip_message(const char *message);
-static const uint16 *keyword_tokens(void);
-static int	pin_string_settings(void);
-static bool is_unreadable_error(const ErrorData *edata);
 
 /*
  * Split a script into statements, and compute its checksum if wanted.
@@ -224,16 +114,16 @@ dbm_script_scan(char *text, int len, bool want_checksum)
 	scan->window_context = AllocSetContextCreate(context, "dbmigrate window",
 												 ALLOCSET_DEFAULT_SIZES);
 	if (want_checksum)
-	{
-		scan->hash = pg_cryptohash_create(PG_SHA256);
-		if (scan->hash == NULL || pg_cryptohash_init(scan->hash) < 0)
-			elog(ERROR, "could not initialize SHA-256");
-	}
+		scan->checksum = dbm_checksum_begin();
 
 	split_text(scan);
 
-	if (scan->hash)
-		hash_finish(scan);
+	if (scan->checksum)
+	{
+		if (script->unreadable)
+			dbm_checksum_replace(scan->checksum, text, len);
+		dbm_checksum_end(scan->checksum, script->checksum);
+	}
 	MemoryContextDelete(scan->window_context);
 	MemoryContextSwitchTo(caller);
 	return script;
@@ -247,99 +137,12 @@ dbm_script_free(DbmScript *script)
 	MemoryContextDelete(script->context);
 }
 
-/*
- * Parse each statement, to learn what scanning alone cannot tell: whether
- * this server can parse it at all, whether it needs a transaction of its own,
- * and two things that no migration may do.
- */
-void
-dbm_script_analyze(DbmScript *script)
-{
-	MemoryContext context;
-	MemoryContext caller;
-	int			guc_level = pin_string_settings();
-	volatile int i = 0;
-
-	if (script->unreadable)
-		script->online = dbm_classify_online_words(script->text + script->unreadable->start);
-
-	context = AllocSetContextCreate(script->context, "dbmigrate parse",
-									ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(context);
-
-	while (i < script->nstatements && script->refused == NULL)
-	{
-		DbmStatement *statement = &script->statements[i];
-		char	   *sql = script->text + statement->start;
-		char		saved = sql[statement->len];
-
-		CHECK_FOR_INTERRUPTS();
-		if (statement->kind == DBM_STATEMENT_BEGIN ||
-			statement->kind == DBM_STATEMENT_COMMIT)
-		{
-			i++;
-			continue;
-		}
-
-		sql[statement->len] = '\0';
-		PG_TRY();
-		{
-			List	   *trees = raw_parser(sql, RAW_PARSE_DEFAULT);
-			Node	   *tree;
-
-			if (list_length(trees) != 1)
-				ereport(ERROR,
-						(errcode(ERRCODE_SYNTAX_ERROR),
-						 errmsg("could not find the end of the statement")));
-			tree = linitial_node(RawStmt, trees)->stmt;
-			if (dbm_classify_online(tree))
-				script->online = true;
-			if (script->refused == NULL)
-			{
-				int			sqlerrcode;
-				const char *why = dbm_classify_refused(tree, &sqlerrcode);
-
-				if (why)
-				{
-					script->refused = make_problem(script, sqlerrcode, why,
-												   statement->start, statement->len);
-					script->refused->statement = i + 1;
-				}
-			}
-		}
-		PG_CATCH();
-		{
-			ErrorData  *edata;
-
-			sql[statement->len] = saved;
-			MemoryContextSwitchTo(context);
-			edata = CopyErrorData();
-			if (!is_unreadable_error(edata))
-				PG_RE_THROW();
-			FlushErrorState();
-			if (script->unreadable == NULL)
-				script->unreadable = problem_from_error(script, edata, statement->start, i + 1,
-														statement->start, statement->len);
-			if (dbm_classify_online_words(pnstrdup(sql, statement->len)))
-				script->online = true;
-		}
-		PG_END_TRY();
-		sql[statement->len] = saved;
-		MemoryContextReset(context);
-		i++;
-	}
-
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(context);
-	AtEOXact_GUC(false, guc_level);
-}
-
 /* The whole text, window by window. */
 static void
 split_text(Splitter *scan)
 {
 	DbmScript  *script = scan->script;
-	int			guc_level = pin_string_settings();
+	int			guc_level = dbm_script_pin_settings();
 	int			pos = 0;
 	int			lines_ahead = 1;	/* windows to take at once */
 
@@ -358,7 +161,7 @@ split_text(Splitter *scan)
 		{
 			if (scan->start >= 0 || !is_restrict_line(script, pos))
 			{
-				refuse_psql_command(scan, pos);
+				script->refused = dbm_problem_psql_command(script, pos);
 				break;
 			}
 			pos = scan->resume = next_line(script, pos);
@@ -378,7 +181,7 @@ split_text(Splitter *scan)
 				int			start = scan->start >= 0 ? scan->start : scan->resume;
 
 				script->unreadable =
-					problem_from_error(script, scan->error, scan->window_start,
+					dbm_problem_from_error(script, scan->error, scan->window_start,
 									   script->nstatements + 1, start, script->len - start);
 				break;
 			}
@@ -401,7 +204,8 @@ split_text(Splitter *scan)
 		if (scan->start >= 0 && finish_statement(scan) == WINDOW_COPY)
 			take_copy_data(scan, script->len);
 		if (script->refused == NULL && scan->open_begin > 0)
-			refuse_transaction_statement(scan, &script->statements[scan->open_begin - 1]);
+			script->refused =
+				dbm_problem_transaction(script, &script->statements[scan->open_begin - 1]);
 	}
 	AtEOXact_GUC(false, guc_level);
 }
@@ -436,7 +240,7 @@ scan_copy_line(Splitter *scan, int *pos)
 			return true;
 
 		rest = scan->start >= 0 ? scan->start : scan->resume;
-		script->refused = make_problem(script, ERRCODE_SYNTAX_ERROR,
+		script->refused = dbm_problem(script, ERRCODE_SYNTAX_ERROR,
 									   "a statement that begins on the line of COPY ... FROM stdin must end there",
 									   rest, strcspn(script->text + rest, "\r\n"));
 		script->refused->hint = "Begin the statement on the line after the data.";
@@ -461,7 +265,7 @@ scan_window(Splitter *scan, int from, int to)
 
 	CHECK_FOR_INTERRUPTS();
 	script->text[to] = '\0';
-	scanner = scanner_init(script->text + from, &extra, &ScanKeywords, keyword_tokens());
+	scanner = scanner_init(script->text + from, &extra, &ScanKeywords, dbm_tokens_keywords());
 	script->text[to] = saved;
 	extra.backslash_quote = BACKSLASH_QUOTE_ON;
 	extra.escape_string_warning = false;
@@ -477,7 +281,7 @@ scan_window(Splitter *scan, int from, int to)
 	{
 		MemoryContextSwitchTo(script->context);
 		scan->error = CopyErrorData();
-		if (!is_unreadable_error(scan->error))
+		if (!dbm_problem_is_about_text(scan->error))
 			PG_RE_THROW();
 		FlushErrorState();
 		end = WINDOW_ERROR;
@@ -510,87 +314,31 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 				scan->resume = start;
 				return WINDOW_LINE;
 			}
-			refuse_psql_command(scan, start);
+			scan->script->refused = dbm_problem_psql_command(scan->script, start);
 			return WINDOW_REFUSED;
 		}
 
 		/* flex leaves a NUL behind the token it has just read */
 		end = start + strlen(extra->scanbuf + location);
 		scan->resume = end;
-		if (scan->hash)
-			hash_token(scan, scan->script->text + start, end - start);
+		if (scan->checksum)
+			dbm_checksum_add(scan->checksum, scan->script->text + start, end - start);
 
-		if (token_ends_statement(scan, token))
+		if (!dbm_tokens_end(&scan->tokens, token))
 		{
-			if (scan->start >= 0)
-			{
-				WindowEnd	finished = finish_statement(scan);
-
-				if (finished != WINDOW_DONE)
-					return finished;
-			}
+			if (scan->start < 0)
+				scan->start = start;
+			scan->end = end;
+			dbm_tokens_add(&scan->tokens, token);
 		}
-		else
-			add_token(scan, token, start, end);
-	}
-}
-
-/*
- * A ';' ends the statement unless it is in parentheses (the actions of CREATE
- * RULE) or in the body of a routine in standard SQL.
- */
-static bool
-token_ends_statement(Splitter *scan, int token)
-{
-	return token == ';' && scan->paren_depth <= 0 && !scan->in_atomic_body;
-}
-
-static void
-add_token(Splitter *scan, int token, int start, int end)
-{
-	if (scan->start < 0)
-	{
-		scan->start = start;
-		scan->ntokens = 0;
-		scan->paren_depth = 0;
-		scan->in_atomic_body = false;
-		scan->from_seen = false;
-		scan->from_stdin = false;
-		scan->previous = 0;
-		memset(scan->lead, 0, sizeof(scan->lead));
-	}
-	if (scan->ntokens < LEAD_TOKENS)
-		scan->lead[scan->ntokens] = token;
-	scan->ntokens++;
-	scan->end = end;
-
-	if (token == '(' || token == '[')
-		scan->paren_depth++;
-	else if (token == ')' || token == ']')
-		scan->paren_depth--;
-	else if (scan->paren_depth == 0)
-	{
-		/*
-		 * In the grammar each statement of an SQL body ends with ';' and the
-		 * body's END follows one, or BEGIN ATOMIC itself; any other END
-		 * belongs to a CASE or is a name.
-		 */
-		if (token == KEYWORD_ATOMIC && scan->previous == KEYWORD_BEGIN &&
-			scan->lead[0] == KEYWORD_CREATE)
-			scan->in_atomic_body = true;
-		else if (token == KEYWORD_END && scan->in_atomic_body &&
-				 (scan->previous == ';' || scan->previous == KEYWORD_ATOMIC))
-			scan->in_atomic_body = false;
-		else if (scan->lead[0] == KEYWORD_COPY)
+		else if (scan->start >= 0)
 		{
-			if (scan->previous == KEYWORD_FROM && !scan->from_seen)
-			{
-				scan->from_seen = true;
-				scan->from_stdin = (token == KEYWORD_STDIN || token == KEYWORD_STDOUT);
-			}
+			WindowEnd	finished = finish_statement(scan);
+
+			if (finished != WINDOW_DONE)
+				return finished;
 		}
 	}
-	scan->previous = token;
 }
 
 /* Store the statement that was read. */
@@ -599,7 +347,7 @@ finish_statement(Splitter *scan)
 {
 	DbmScript  *script = scan->script;
 	DbmStatement *statement;
-	bool		refused = false;
+	bool		refused;
 
 	if (script->nstatements == scan->capacity)
 	{
@@ -607,7 +355,7 @@ finish_statement(Splitter *scan)
 		script->statements = repalloc_huge(script->statements,
 										   scan->capacity * sizeof(DbmStatement));
 	}
-	scan->line += count_lines(script->text, scan->line_offset, scan->start);
+	scan->line += dbm_count_lines(script->text, scan->line_offset, scan->start);
 	scan->line_offset = scan->start;
 
 	statement = &script->statements[script->nstatements++];
@@ -616,9 +364,10 @@ finish_statement(Splitter *scan)
 	statement->line = scan->line;
 	statement->data_start = 0;
 	statement->data_len = 0;
-	statement->may_queue_events = !is_definition(scan->lead[0]);
-	statement->kind = statement_kind(scan, &refused);
+	statement->may_queue_events = !dbm_tokens_is_definition(&scan->tokens);
+	statement->kind = dbm_tokens_kind(&scan->tokens, &refused);
 	scan->start = -1;
+	dbm_tokens_reset(&scan->tokens);
 
 	if (statement->kind == DBM_STATEMENT_BEGIN)
 	{
@@ -635,81 +384,10 @@ finish_statement(Splitter *scan)
 
 	if (refused)
 	{
-		refuse_transaction_statement(scan, statement);
+		script->refused = dbm_problem_transaction(script, statement);
 		return WINDOW_REFUSED;
 	}
 	return statement->kind == DBM_STATEMENT_COPY_DATA ? WINDOW_COPY : WINDOW_DONE;
-}
-
-/*
- * What kind of statement is it, by its leading tokens?  "refused" is set for
- * a transaction statement that is not half of a plain pair.  COMMIT PREPARED
- * and ROLLBACK PREPARED are left to the classification as online statements.
- */
-static DbmStatementKind
-statement_kind(const Splitter *scan, bool *refused)
-{
-	const int  *lead = scan->lead;
-	bool		plain = scan->ntokens == 1 ||
-		(scan->ntokens == 2 && (lead[1] == KEYWORD_WORK || lead[1] == KEYWORD_TRANSACTION));
-
-	switch (lead[0])
-	{
-		case KEYWORD_BEGIN:
-			*refused = !plain;
-			return DBM_STATEMENT_BEGIN;
-		case KEYWORD_START:
-			*refused = scan->ntokens != 2;
-			return DBM_STATEMENT_BEGIN;
-		case KEYWORD_COMMIT:
-			if (lead[1] == KEYWORD_PREPARED)
-				return DBM_STATEMENT_SQL;
-			*refused = !plain;
-			return DBM_STATEMENT_COMMIT;
-		case KEYWORD_END:
-			*refused = !plain;
-			return DBM_STATEMENT_COMMIT;
-		case KEYWORD_ROLLBACK:
-			*refused = lead[1] != KEYWORD_PREPARED;
-			return DBM_STATEMENT_SQL;
-		case KEYWORD_ABORT:
-		case KEYWORD_SAVEPOINT:
-		case KEYWORD_RELEASE:
-			*refused = true;
-			return DBM_STATEMENT_SQL;
-		case KEYWORD_PREPARE:
-			/* "transaction" may also be the name of a prepared statement */
-			*refused = lead[1] == KEYWORD_TRANSACTION && lead[2] == TOKEN_SCONST;
-			return DBM_STATEMENT_SQL;
-		case KEYWORD_COPY:
-			return scan->from_stdin ? DBM_STATEMENT_COPY_DATA : DBM_STATEMENT_SQL;
-		default:
-			return DBM_STATEMENT_SQL;
-	}
-}
-
-/* Does a statement that begins so leave no trigger events behind? */
-static bool
-is_definition(int token)
-{
-	switch (token)
-	{
-		case KEYWORD_ALTER:
-		case KEYWORD_BEGIN:
-		case KEYWORD_COMMENT:
-		case KEYWORD_COMMIT:
-		case KEYWORD_CREATE:
-		case KEYWORD_DROP:
-		case KEYWORD_END:
-		case KEYWORD_GRANT:
-		case KEYWORD_RESET:
-		case KEYWORD_REVOKE:
-		case KEYWORD_SET:
-		case KEYWORD_START:
-			return true;
-		default:
-			return false;
-	}
 }
 
 /*
@@ -745,14 +423,8 @@ take_copy_data(Splitter *scan, int from)
 	statement->data_start = from;
 	statement->data_len = end - from;
 
-	if (scan->hash)
-	{
-		hash_bytes(scan, text + from, end - from);
-		/* psql's backquotes lose the last line feed of a file */
-		if (end > from && text[end - 1] != '\n')
-			hash_bytes(scan, "\n", 1);
-		hash_bytes(scan, "", 1);
-	}
+	if (scan->checksum)
+		dbm_checksum_add_data(scan->checksum, text + from, end - from);
 	return behind;
 }
 
@@ -790,210 +462,13 @@ next_line(const DbmScript *script, int from)
 	return found ? found + 1 - script->text : script->len;
 }
 
-static int
-count_lines(const char *text, int from, int to)
-{
-	const char *p = text + from;
-	const char *end = text + to;
-	int			lines = 0;
-
-	while ((p = memchr(p, '\n', end - p)) != NULL)
-	{
-		lines++;
-		p++;
-	}
-	return lines;
-}
-
-static void
-hash_token(Splitter *scan, const char *bytes, int len)
-{
-	hash_bytes(scan, bytes, len);
-	hash_bytes(scan, "", 1);
-}
-
-/* Add bytes to the checksum, CR LF as LF. */
-static void
-hash_bytes(Splitter *scan, const char *bytes, int len)
-{
-	char	   *converted = NULL;
-
-	if (GetDatabaseEncoding() != PG_UTF8)
-	{
-		converted = pg_server_to_any(bytes, len, PG_UTF8);
-		if (converted != bytes)
-		{
-			bytes = converted;
-			len = strlen(converted);
-		}
-		else
-			converted = NULL;
-	}
-
-	for (int i = 0; i < len; i++)
-	{
-		if (bytes[i] == '\r' && i + 1 < len && bytes[i + 1] == '\n')
-			continue;
-		if (scan->buffered == HASH_BUFFER)
-			hash_flush(scan);
-		scan->buffer[scan->buffered++] = bytes[i];
-	}
-	if (converted)
-		pfree(converted);
-}
-
-static void
-hash_flush(Splitter *scan)
-{
-	if (pg_cryptohash_update(scan->hash, scan->buffer, scan->buffered) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	scan->buffered = 0;
-}
-
-static void
-hash_finish(Splitter *scan)
-{
-	DbmScript  *script = scan->script;
-
-	hash_flush(scan);
-	if (script->unreadable)
-	{
-		if (pg_cryptohash_init(scan->hash) < 0 ||
-			pg_cryptohash_update(scan->hash, (uint8 *) script->text, script->len) < 0)
-			elog(ERROR, "could not compute SHA-256");
-	}
-	if (pg_cryptohash_final(scan->hash, script->checksum, sizeof(script->checksum)) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(scan->hash);
-}
-
-static DbmProblem *
-make_problem(DbmScript *script, int sqlerrcode, const char *message, int start, int len)
-{
-	DbmProblem *problem = MemoryContextAllocZero(script->context, sizeof(DbmProblem));
-
-	problem->sqlerrcode = sqlerrcode;
-	problem->message = message;
-	problem->start = start;
-	problem->len = len;
-	problem->position = start;
-	problem->line = 1 + count_lines(script->text, 0, start);
-	return problem;
-}
-
-static void
-refuse_psql_command(Splitter *scan, int at)
-{
-	DbmScript  *script = scan->script;
-	const char *command = script->text + at;
-	int			start = at;
-	int			len = strcspn(command + 1, " \t\r\n;\\") + 1;
-	MemoryContext caller = MemoryContextSwitchTo(script->context);
-
-	while (start > 0 && script->text[start - 1] != '\n')
-		start--;
-	len = pg_mbcliplen(command, len, 64);
-	script->refused = make_problem(script, ERRCODE_SYNTAX_ERROR,
-								   psprintf("psql command \"%.*s\" in a migration", len, command),
-								   start, at + strcspn(command, "\r\n") - start);
-	script->refused->position = at;
-	script->refused->hint = "A migration runs inside the server, which has no psql commands; "
-		"only \\restrict and \\unrestrict lines and the \\. after COPY data are understood.  "
-		"Write the SQL itself.";
-	MemoryContextSwitchTo(caller);
-}
-
-static void
-refuse_transaction_statement(Splitter *scan, const DbmStatement *statement)
-{
-	DbmScript  *script = scan->script;
-	DbmProblem *problem;
-
-	problem = make_problem(script, ERRCODE_INVALID_TRANSACTION_TERMINATION,
-						   "transaction control statements are not allowed in a migration",
-						   statement->start, statement->len);
-	problem->statement = statement - script->statements + 1;
-	problem->detail = "Only BEGIN and COMMIT in balanced pairs, without options and not nested, are skipped over.";
-	problem->hint = "Remove the statement: a migration runs in the transaction of whoever applies it.";
-	script->refused = problem;
-}
-
-/*
- * Describe an error that the scanner or the parser raised.  Its position
- * counts characters from "base", where the text it was given begins: the
- * present window or one statement.
- */
-static DbmProblem *
-problem_from_error(DbmScript *script, const ErrorData *edata, int base,
-				   int statement, int start, int len)
-{
-	MemoryContext caller = MemoryContextSwitchTo(script->context);
-	DbmProblem *problem;
-
-	/* "unterminated ... at or near" quotes all the rest of the text */
-	problem = make_problem(script, edata->sqlerrcode, clip_message(edata->message), start, len);
-	if (edata->detail)
-		problem->detail = pstrdup(edata->detail);
-	if (edata->hint)
-		problem->hint = pstrdup(edata->hint);
-	problem->statement = statement;
-	if (edata->cursorpos > 0)
-	{
-		const char *p = script->text + base;
-
-		for (int i = 1; i < edata->cursorpos && *p; i++)
-			p += pg_mblen(p);
-		problem->position = p - script->text;
-		problem->line = 1 + count_lines(script->text, 0, problem->position);
-	}
-	MemoryContextSwitchTo(caller);
-	return problem;
-}
-
-static char *
-clip_message(const char *message)
-{
-	int			len = strlen(message);
-
-	if (len <= MAX_MESSAGE)
-		return pstrdup(message);
-	return psprintf("%.*s...\"", pg_mbcliplen(message, len, MAX_MESSAGE), message);
-}
-
-/* Our keyword numbers, in the order of the server's keyword list. */
-static const uint16 *
-keyword_tokens(void)
-{
-	static uint16 *tokens = NULL;
-
-	if (tokens == NULL)
-	{
-		uint16	   *made = MemoryContextAlloc(TopMemoryContext,
-											  ScanKeywords.num_keywords * sizeof(uint16));
-
-		for (int i = 0; i < ScanKeywords.num_keywords; i++)
-			made[i] = KEYWORD_OTHER;
-		for (int i = 0; i < lengthof(keywords_used); i++)
-		{
-			int			number = ScanKeywordLookup(keywords_used[i].word, &ScanKeywords);
-
-			if (number < 0)
-				elog(ERROR, "keyword \"%s\" is not known to this server",
-					 keywords_used[i].word);
-			made[number] = keywords_used[i].token;
-		}
-		tokens = made;
-	}
-	return tokens;
-}
-
 /*
  * Read strings as the standard says, and keep quiet about identifiers that
  * are too long: whoever runs the script will hear of them.  The level is for
  * AtEOXact_GUC().
  */
-static int
-pin_string_settings(void)
+int
+dbm_script_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
@@ -1004,19 +479,4 @@ pin_string_settings(void)
 	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return level;
-}
-
-/*
- * Is this an error about the text?  Others (no memory, cancelled) are passed
- * on.  The scanner and the parser raise errors of these classes only.
- */
-static bool
-is_unreadable_error(const ErrorData *edata)
-{
-	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 }

@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * checksum.c
+ *	  The checksum of a script, fed with its tokens.
+ *
+ * SHA-256 over the source text of each token and a zero byte, CR LF as LF.
+ * Nothing of it depends on keywords, case folding, the server's version or
+ * the session's settings; texts in another encoding count as UTF-8.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/cryptohash.h"
+#include "mb/pg_wchar.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+#define BUFFER_SIZE 8192
+
+struct DbmChecksum
+{
+	pg_cryptohash_ctx *context;
+	int			buffered;
+	uint8		buffer[BUFFER_SIZE];
+};
+
+static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
+static void flush(DbmChecksum *checksum);
+
+DbmChecksum *
+dbm_checksum_begin(void)
+{
+	DbmChecksum *checksum = palloc(sizeof(DbmChecksum));
+
+	checksum->buffered = 0;
+	checksum->context = pg_cryptohash_create(PG_SHA256);
+	if (checksum->context == NULL || pg_cryptohash_init(checksum->context) < 0)
+		elog(ERROR, "could not initialize SHA-256");
+	return checksum;
+}
+
+/* One token. */
+void
+dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len)
+{
+	add_bytes(checksum, bytes, len);
+	add_bytes(checksum, "", 1);
+}
+
+/* Inline COPY data: one token, and its last line feed may be missing. */
+void
+dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len)
+{
+	add_bytes(checksum, bytes, len);
+	/* psql's backquotes lose the last line feed of a file */
+	if (len > 0 && bytes[len - 1] != '\n')
+		add_bytes(checksum, "\n", 1);
+	add_bytes(checksum, "", 1);
+}
+
+/* Forget all so far: the checksum is that of these bytes as they are. */
+void
+dbm_checksum_replace(DbmChecksum *checksum, const char *bytes, int len)
+{
+	checksum->buffered = 0;
+	if (pg_cryptohash_init(checksum->context) < 0 ||
+		pg_cryptohash_update(checksum->context, (const uint8 *) bytes, len) < 0)
+		elog(ERROR, "could not compute SHA-256");
+}
+
+void
+dbm_checksum_end(DbmChecksum *checksum, uint8 *digest)
+{
+	flush(checksum);
+	if (pg_cryptohash_final(checksum->context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	pg_cryptohash_free(checksum->context);
+	pfree(checksum);
+}
+
+static void
+add_bytes(DbmChecksum *checksum, const char *bytes, int len)
+{
+	char	   *converted = NULL;
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		converted = pg_server_to_any(bytes, len, PG_UTF8);
+		if (converted != bytes)
+		{
+			bytes = converted;
+			len = strlen(converted);
+		}
+		else
+			converted = NULL;
+	}
+
+	for (int i = 0; i < len; i++)
+	{
+		if (bytes[i] == '\r' && i + 1 < len && bytes[i + 1] == '\n')
+			continue;
+		if (checksum->buffered == BUFFER_SIZE)
+			flush(checksum);
+		checksum->buffer[checksum->buffered++] = bytes[i];
+	}
+	if (converted)
+		pfree(converted);
+}
+
+static void
+flush(DbmChecksum *checksum)
+{
+	if (pg_cryptohash_update(checksum->context, checksum->buffer, checksum->buffered) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	checksum->buffered = 0;
+}

@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *	  The rows of migrate.migration: what is registered.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static void add_registration(DbmParams *params, const DbmRegistration *wanted);
+static bool same_text_or_null(const char *a, const char *b);
+static bool same_array_or_null(Datum a, Datum b);
+
+/*
+ * What is registered for the version of "wanted", and how that differs; NULL
+ * if nothing is.
+ */
+DbmStored *
+dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
+{
+	DbmParams		params = {0};
+	DbmStored  *stored;
+
+	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
+	dbm_query(ext,
+			"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name,"
+			" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum,"
+			" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id),"
+			" m.down_statements"
+			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_SELECT);
+	if (SPI_processed == 0)
+		return NULL;
+
+	stored = palloc0(sizeof(DbmStored));
+	stored->id = dbm_column_text(0, 1);
+	stored->version = dbm_column_text(0, 2);
+	stored->up_author = dbm_column_text(0, 8);
+	stored->down_author = dbm_column_is_null(0, 9) ? NULL : dbm_column_text(0, 9);
+	stored->is_applied = dbm_column_bool(0, 13);
+	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_catalog_sha256(wanted->up),
+								   PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 10))),
+								   false, -1);
+	stored->same_down = dbm_column_is_null(0, 11) || wanted->down == 0 ?
+		dbm_column_is_null(0, 11) && wanted->down == 0 :
+		datumIsEqual(dbm_catalog_sha256(wanted->down),
+					 PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 11))), false, -1);
+	stored->same_tokens = wanted->up_script != NULL && memcmp(VARDATA(DatumGetByteaPCopy(dbm_column_datum(0, 12))),
+								 wanted->up_script->checksum,
+								 sizeof(wanted->up_script->checksum)) == 0;
+	stored->same_rest = wanted->name != NULL &&
+		strcmp(stored->version, wanted->version) == 0 &&
+		strcmp(dbm_column_text(0, 3), wanted->name) == 0 &&
+		same_array_or_null(dbm_column_datum(0, 4), wanted->environments) &&
+		dbm_column_bool(0, 5) == wanted->up_online &&
+		dbm_column_bool(0, 6) == wanted->down_online &&
+		same_text_or_null(dbm_column_is_null(0, 7) ? NULL : dbm_column_text(0, 7), wanted->file_name) &&
+		dbm_column_int(0, 14, -1) == wanted->down_statements;
+	SPI_freetuptable(SPI_tuptable);
+	return stored;
+}
+
+/*
+ * Store a new migration.  False if another session has stored that version
+ * in the meantime.
+ */
+bool
+dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
+{
+	DbmParams		params = {0};
+
+	add_registration(&params, wanted);
+	dbm_query(ext,
+			"INSERT INTO migrate.migration (id, version, version_key, name, environments,"
+			" up_online, down_online, up_statements, down_statements, checksum,"
+			" unreadable, down_unreadable, analyzed_on, file_name,"
+			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
+			" VALUES (coalesce((SELECT a.id FROM migrate.applied a"
+			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $3, $4,"
+			" $5, $6, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
+			" $14, migrate.script_sha256($15), $15,"
+			" CASE WHEN $16 IS NOT NULL THEN $14 END,"
+			" CASE WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+			" migrate.script_sha256($16), $16)"
+			" ON CONFLICT DO NOTHING",
+			&params, SPI_OK_INSERT);
+	return SPI_processed == 1;
+}
+
+/*
+ * Fill in what is stored for a version, texts included; the scripts are left
+ * for the caller to scan.  False if nothing is registered.
+ */
+bool
+dbm_registry_load(const DbmExtension *ext, Datum version_key, DbmRegistration *registration)
+{
+	DbmParams		params = {0};
+
+	memset(registration, 0, sizeof(DbmRegistration));
+	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
+	dbm_query(ext,
+			"SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
+			" m.up_online, m.down_online, m.down_statements, m.id"
+			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_SELECT);
+	if (SPI_processed == 0)
+		return false;
+	registration->version = dbm_column_text(0, 1);
+	registration->version_key = version_key;
+	registration->name = dbm_column_text(0, 2);
+	registration->environments = dbm_column_datum(0, 3);
+	registration->file_name = dbm_column_text(0, 4);
+	registration->up = dbm_column_datum(0, 5);
+	registration->down = dbm_column_datum(0, 6);
+	registration->up_online = dbm_column_bool(0, 7);
+	registration->down_online = dbm_column_bool(0, 8);
+	registration->down_statements = dbm_column_int(0, 9, -1);
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* Is this version registered? */
+bool
+dbm_registry_version_taken(const DbmExtension *ext, Datum version_key)
+{
+	DbmParams		params = {0};
+
+	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
+	dbm_query(ext, "SELECT FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_SELECT);
+	return SPI_processed > 0;
+}
+
+/*
+ * Change a stored migration.  The author and the approval of a script change
+ * with its bytes only.
+ */
+void
+dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+{
+	DbmParams		params = {0};
+
+	add_registration(&params, wanted);
+	dbm_param_text(&params, stored->id);
+	dbm_param_bool(&params, stored->same_up);
+	dbm_param_bool(&params, stored->same_down);
+	dbm_query(ext,
+			"UPDATE migrate.migration SET version = $1, version_key = $2, name = $3, environments = $4,"
+			" up_online = $5, down_online = $6, up_statements = $7::pg_catalog.int4,"
+			" down_statements = $8::pg_catalog.int4, checksum = $9, unreadable = $10,"
+			" down_unreadable = $11, analyzed_on = $12::pg_catalog.int4, file_name = $13,"
+			" up_author = CASE WHEN $18 THEN up_author ELSE $14 END,"
+			" up_registered_at = CASE WHEN $18 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
+			" up_approved_by = CASE WHEN $18 THEN up_approved_by END,"
+			" up_approved_at = CASE WHEN $18 THEN up_approved_at END,"
+			" up_sha256 = migrate.script_sha256($15), up = $15,"
+			" down_author = CASE WHEN $19 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
+			" down_registered_at = CASE WHEN $19 THEN down_registered_at"
+			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+			" down_approved_by = CASE WHEN $19 THEN down_approved_by END,"
+			" down_approved_at = CASE WHEN $19 THEN down_approved_at END,"
+			" down_sha256 = migrate.script_sha256($16), down = $16"
+			" WHERE id OPERATOR(pg_catalog.=) $17",
+			&params, SPI_OK_UPDATE);
+	dbm_query_expect_one_row("migrate.migration");
+}
+
+void
+dbm_registry_delete(const DbmExtension *ext, const char *id)
+{
+	DbmParams		params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_DELETE);
+	dbm_query_expect_one_row("migrate.migration");
+}
+
+/* The current user vouches for both scripts as they are registered. */
+void
+dbm_registry_approve(const DbmExtension *ext, const char *id)
+{
+	DbmParams		params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_param_text(&params, GetUserNameFromId(GetUserId(), false));
+	dbm_query(ext,
+			"UPDATE migrate.migration SET up_approved_by = $2, up_approved_at = pg_catalog.clock_timestamp(),"
+			" down_approved_by = CASE WHEN down IS NOT NULL THEN $2 END,"
+			" down_approved_at = CASE WHEN down IS NOT NULL THEN pg_catalog.clock_timestamp() END"
+			" WHERE id OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_UPDATE);
+	dbm_query_expect_one_row("migrate.migration");
+}
+
+/* What is registered counts as what was applied, in every target schema. */
+void
+dbm_registry_accept_text(const DbmExtension *ext, const char *id)
+{
+	DbmParams		params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			"UPDATE migrate.applied a SET checksum = m.checksum, version = m.version, name = m.name"
+			" FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
+			" AND a.id OPERATOR(pg_catalog.=) $1",
+			&params, SPI_OK_UPDATE);
+}
+
+/* This server reads a script that was registered on another one. */
+void
+dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration, bool is_up,
+							const DbmScript *script)
+{
+	DbmParams		params = {0};
+
+	dbm_param_text(&params, migration->id);
+	dbm_param_int64(&params, script->ncommands);
+	dbm_param_datum(&params, BYTEAOID, dbm_catalog_bytea(script->checksum));
+	dbm_param_int64(&params, DBM_SERVER_MAJOR);
+	dbm_query(ext,
+			is_up ?
+			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $2::pg_catalog.int4,"
+			" checksum = $3, analyzed_on = $4::pg_catalog.int4 WHERE id OPERATOR(pg_catalog.=) $1" :
+			"UPDATE migrate.migration SET down_unreadable = NULL,"
+			" down_statements = nullif($2::pg_catalog.int4, 0) WHERE id OPERATOR(pg_catalog.=) $1"
+			" AND $3 IS NOT NULL AND $4 IS NOT NULL",
+			&params, SPI_OK_UPDATE);
+	dbm_query_expect_one_row("migrate.migration");
+}
+
+static void
+add_registration(DbmParams *params, const DbmRegistration *wanted)
+{
+	const DbmScript *up = wanted->up_script;
+	const DbmScript *down = wanted->down_script;
+
+	dbm_param_text(params, wanted->version);
+	dbm_param_datum(params, NUMERICARRAYOID, wanted->version_key);
+	dbm_param_text(params, wanted->name);
+	dbm_param_datum(params, TEXTARRAYOID, wanted->environments);
+	dbm_param_bool(params, wanted->up_online);
+	dbm_param_bool(params, wanted->down_online);
+	dbm_param_int64(params, up->ncommands);
+	dbm_param(params, INT8OID, Int64GetDatum(wanted->down_statements), wanted->down_statements < 0);
+	dbm_param_datum(params, BYTEAOID, dbm_catalog_bytea(up->checksum));
+	dbm_param_text(params, up->unreadable ? up->unreadable->message : NULL);
+	dbm_param_text(params, down && down->unreadable ? down->unreadable->message : NULL);
+	dbm_param_int64(params, DBM_SERVER_MAJOR);
+	dbm_param_text(params, wanted->file_name);
+	dbm_param_text(params, GetUserNameFromId(GetUserId(), false));
+	dbm_param_datum(params, TEXTOID, wanted->up);
+	dbm_param_datum(params, TEXTOID, wanted->down);
+}
+
+static bool
+same_text_or_null(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool
+same_array_or_null(Datum a, Datum b)
+{
+	if (a == 0 || b == 0)
+		return a == b;
+	return strcmp(OidOutputFunctionCall(F_ARRAY_OUT, a), OidOutputFunctionCall(F_ARRAY_OUT, b)) == 0;
+}
