@@ -259,7 +259,7 @@ dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
 			"  WHERE h.target_schema OPERATOR(pg_catalog.=) $1)"
 			" AND EXISTS (SELECT FROM pg_catalog.pg_class c"
 			"  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-			"  WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::\"char\"[])"
+			"  WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
 			"  AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
 			"  AND CASE WHEN $1 OPERATOR(pg_catalog.=) ''"
 			"   THEN n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate', 'pg_toast']::pg_catalog.name[])"

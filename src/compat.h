@@ -82,6 +82,11 @@ dbm_check_insert_rights(ParseState *pstate, ParseNamespaceItem *nsitem,
 #endif
 }
 
+/* 18 has it before the declaration, as C11 does, and not behind it. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* 18 lets a module tell its name and version. */
 #if PG_VERSION_NUM < 180000
 #define DBM_MODULE_MAGIC PG_MODULE_MAGIC

@@ -25,7 +25,7 @@
 #define MAX_VERSION_GROUPS 64
 
 static Datum parse_group(const char *digits, int len, bool *is_zero);
-static void invalid_version(const char *version) pg_attribute_noreturn();
+pg_noreturn static void invalid_version(const char *version);
 
 PG_FUNCTION_INFO_V1(dbmigrate_version_key);
 
