@@ -51,8 +51,9 @@ CREATE TABLE migrate.migration (
     down_approved_by   text,
     down_approved_at   timestamptz,
     down_sha256        bytea,
-    up_text_sha256     bytea NOT NULL GENERATED ALWAYS AS (migrate.script_sha256(up)) STORED,
-    down_text_sha256   bytea GENERATED ALWAYS AS (migrate.script_sha256(down)) STORED,
+    altered            boolean NOT NULL GENERATED ALWAYS AS (
+                           migrate.script_sha256(up) OPERATOR(pg_catalog.<>) up_sha256
+                           OR migrate.script_sha256(down) IS DISTINCT FROM down_sha256) STORED,
     up                 text NOT NULL,
     down               text,
     CONSTRAINT migration_pkey PRIMARY KEY (id),
@@ -74,7 +75,8 @@ COMMENT ON COLUMN migrate.migration.analyzed_on IS 'major version of the server 
 COMMENT ON COLUMN migrate.migration.up_author IS 'who registered this text of the up script';
 COMMENT ON COLUMN migrate.migration.up_approved_by IS 'who approved this text of the up script';
 COMMENT ON COLUMN migrate.migration.up_sha256 IS 'SHA-256 of the up script as it was registered';
-COMMENT ON COLUMN migrate.migration.up_text_sha256 IS 'SHA-256 of the up script as it is now';
+COMMENT ON COLUMN migrate.migration.altered IS 'a script is not what was registered: somebody edited this table';
+CREATE INDEX migration_altered_idx ON migrate.migration (id) WHERE altered;
 
 CREATE TABLE migrate.applied (
     target_schema text COLLATE "C" NOT NULL,
@@ -175,8 +177,7 @@ BEGIN ATOMIC
            CASE
                WHEN a.state <> 'applied' THEN a.state
                WHEN m.id IS NULL THEN CASE WHEN a.baseline THEN 'applied' ELSE 'missing' END
-               WHEN m.up_sha256 <> m.up_text_sha256
-                    OR m.down_sha256 IS DISTINCT FROM m.down_text_sha256 THEN 'changed'
+               WHEN m.altered THEN 'changed'
                WHEN a.id IS NOT NULL THEN
                     CASE WHEN a.checksum <> m.checksum THEN 'changed' ELSE 'applied' END
                WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b

@@ -42,6 +42,7 @@ static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
 static void apply_pending(Run *run, int64 steps, Datum up_to, const char *version);
 static void notice_newer(const Run *run, Datum up_to, const char *version);
+static void notice_skipped(const Run *run, Datum up_to);
 static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check);
 static void roll_back(Run *run, int64 steps, int64 after);
 static void roll_back_list(Run *run, List *chosen);
@@ -117,7 +118,7 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("migration %s is not applied", version),
-					 errhint("See what is with: SELECT * FROM migrate.status();")));
+					 errhint("See what is applied with: SELECT * FROM migrate.status();")));
 	}
 	roll_back(&run, ALL_STEPS, after);
 	dbm_catalog_close();
@@ -204,18 +205,26 @@ version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
 static void
 apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 {
+	DbmMigration *target = NULL;
 	List	   *chosen;
 	ListCell   *lc;
 
-	if (version && dbm_catalog_migration(&run->ext, run->schema, up_to) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("migration %s does not exist", version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
-	if (choose_pending(run, steps, up_to, false) == NIL)
+	if (version)
 	{
-		if (version)
+		target = dbm_catalog_migration(&run->ext, run->schema, up_to);
+		if (target == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("migration %s does not exist", version),
+					 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+	}
+	if (dbm_catalog_all_applied(&run->ext, run->schema) ||
+		choose_pending(run, steps, up_to, false) == NIL)
+	{
+		if (target && target->is_applied)
 			notice_newer(run, up_to, version);
+		else if (target)
+			notice_skipped(run, up_to);
 		return;
 	}
 
@@ -233,6 +242,8 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
 	dbm_run_finished();
+	if (steps == ALL_STEPS)
+		notice_skipped(run, up_to);
 }
 
 /* Asked to apply up to a version that is behind us: that is no way back. */
@@ -249,6 +260,28 @@ notice_newer(const Run *run, Datum up_to, const char *version)
 				 errhint("To go back: SELECT * FROM migrate.rollback_to('%s');", version)));
 }
 
+/* Nothing is left out without a word. */
+static void
+notice_skipped(const Run *run, Datum up_to)
+{
+	ListCell   *lc;
+
+	if (!dbm_progress)
+		return;
+	foreach(lc, dbm_catalog_to_apply(&run->ext, run->schema, up_to))
+	{
+		DbmMigration *migration = lfirst(lc);
+
+		if (migration->is_wanted && strcmp(migration->state, "skipped") == 0)
+			ereport(NOTICE,
+					(errmsg("skipped migration %s%s%s%s, which is limited to other environments",
+							DBM_MIGRATION_REF(migration),
+							migration->name[0] ? " \"" : "", migration->name,
+							migration->name[0] ? "\"" : ""),
+					 errhidecontext(true)));
+	}
+}
+
 /* The pending migrations asked for; refuses what is wrong if "check". */
 static List *
 choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
@@ -263,6 +296,7 @@ choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
 		DbmMigration *migration = lfirst(lc);
 
 		if (!migration->is_applied && migration->is_wanted &&
+			strcmp(migration->state, "skipped") != 0 &&
 			(steps == ALL_STEPS || list_length(chosen) < steps))
 			chosen = lappend(chosen, migration);
 	}
@@ -342,7 +376,7 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 	if (dbm_progress)
 		ereport(NOTICE,
 				(errmsg(is_up ? "applied migration %s%s%s%s" : "rolled back migration %s%s%s%s",
-						migration->id,
+						DBM_MIGRATION_REF(migration),
 						migration->name[0] ? " \"" : "", migration->name,
 						migration->name[0] ? "\"" : ""),
 				 errhidecontext(true)));

@@ -56,6 +56,7 @@ enum
 	" pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr()," \
 	" pg_catalog.pg_current_xact_id())"
 
+static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 static SPIPlanPtr plan_record_applied = NULL;
@@ -75,12 +76,18 @@ dbmigrate_script_sha256(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(dbm_catalog_sha256(PG_GETARG_DATUM(0)));
 }
 
-/* SHA-256 of the exact bytes of a text, as bytea. */
+/* SHA-256 of the exact bytes of a text, in UTF-8, as bytea. */
 Datum
 dbm_catalog_sha256(Datum script)
 {
+	text	   *source = DatumGetTextPP(script);
+	int			len = VARSIZE_ANY_EXHDR(source);
+	char	   *converted = dbm_checksum_utf8(VARDATA_ANY(source), &len);
+
 	/* text and bytea are the same but for the encoding rules */
-	return DirectFunctionCall1(sha256_bytea, script);
+	if (converted != VARDATA_ANY(source))
+		source = cstring_to_text_with_len(converted, len);
+	return DirectFunctionCall1(sha256_bytea, PointerGetDatum(source));
 }
 
 /* A SHA-256 digest as bytea. */
@@ -139,8 +146,28 @@ dbm_catalog_next_run(const DbmExtension *ext)
 }
 
 /*
- * Everything that migrate.apply() has to look at: what is not applied and not
- * skipped, and what is applied but not as it should be; in version order.
+ * The quick answer: is everything registered applied here, and as it was
+ * registered?  No does not mean that there is something to do.
+ */
+bool
+dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, schema);
+	dbm_query_saved(ext, &plan_all_applied,
+					"SELECT NOT EXISTS (SELECT FROM migrate.migration m WHERE m.altered)"
+					" AND NOT EXISTS (SELECT FROM migrate.migration m"
+					"  WHERE NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
+					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+					"   AND a.state OPERATOR(pg_catalog.=) 'applied'))",
+					&params, SPI_OK_SELECT);
+	return dbm_column_bool(0, 1);
+}
+
+/*
+ * Everything that migrate.apply() has to look at: what is not applied, and
+ * what is applied but not as it should be; in version order.
  * "up_to" (numeric[]) limits what is wanted, 0 does not.
  */
 List *
@@ -153,7 +180,7 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 	dbm_query(ext,
 			MIGRATION_COLUMNS("$2 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $2")
 			FROM_STATE
-			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'skipped', 'missing'])"
+			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing'])"
 			" ORDER BY s.version_key NULLS LAST, s.name",
 			&params, SPI_OK_SELECT);
 	return fetch_migrations();
@@ -288,12 +315,12 @@ dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, 
 	if (is_up)
 		dbm_query_saved(ext, &plan_read_up,
 					  "SELECT m.up FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-					  " AND m.up_text_sha256 OPERATOR(pg_catalog.=) $2",
+					  " AND m.up_sha256 OPERATOR(pg_catalog.=) $2 AND NOT m.altered",
 					  &params, SPI_OK_SELECT);
 	else
 		dbm_query_saved(ext, &plan_read_down,
 					  "SELECT m.down FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-					  " AND m.down_text_sha256 OPERATOR(pg_catalog.=) $2",
+					  " AND m.down_sha256 OPERATOR(pg_catalog.=) $2 AND NOT m.altered",
 					  &params, SPI_OK_SELECT);
 	if (SPI_processed != 1)
 		ereport(ERROR,

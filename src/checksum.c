@@ -27,6 +27,7 @@ struct DbmChecksum
 };
 
 static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
+static void add_byte(DbmChecksum *checksum, uint8 byte);
 static void flush(DbmChecksum *checksum);
 
 DbmChecksum *
@@ -46,7 +47,7 @@ void
 dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len)
 {
 	add_bytes(checksum, bytes, len);
-	add_bytes(checksum, "", 1);
+	add_byte(checksum, '\0');
 }
 
 /* Inline COPY data: one token, and its last line feed may be missing. */
@@ -56,8 +57,8 @@ dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len)
 	add_bytes(checksum, bytes, len);
 	/* psql's backquotes lose the last line feed of a file */
 	if (len > 0 && bytes[len - 1] != '\n')
-		add_bytes(checksum, "\n", 1);
-	add_bytes(checksum, "", 1);
+		add_byte(checksum, '\n');
+	add_byte(checksum, '\0');
 }
 
 /* Forget all so far: the checksum is that of these bytes as they are. */
@@ -80,33 +81,48 @@ dbm_checksum_end(DbmChecksum *checksum, uint8 *digest)
 	pfree(checksum);
 }
 
+/*
+ * A text in UTF-8, which is what all hashes are made of, so that they survive
+ * a move to a database with another encoding.  *len becomes its length; the
+ * result is the argument itself if there is nothing to convert.
+ */
+char *
+dbm_checksum_utf8(const char *bytes, int *len)
+{
+	char	   *converted;
+
+	/* the bytes of SQL_ASCII may be anything; MULE_INTERNAL has no way out */
+	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII ||
+		GetDatabaseEncoding() == PG_MULE_INTERNAL)
+		return unconstify(char *, bytes);
+	converted = pg_server_to_any(bytes, *len, PG_UTF8);
+	if (converted != bytes)
+		*len = strlen(converted);
+	return converted;
+}
+
+/* Add bytes to the checksum, CR LF as LF. */
 static void
 add_bytes(DbmChecksum *checksum, const char *bytes, int len)
 {
-	char	   *converted = NULL;
-
-	if (GetDatabaseEncoding() != PG_UTF8)
-	{
-		converted = pg_server_to_any(bytes, len, PG_UTF8);
-		if (converted != bytes)
-		{
-			bytes = converted;
-			len = strlen(converted);
-		}
-		else
-			converted = NULL;
-	}
+	char	   *converted = dbm_checksum_utf8(bytes, &len);
 
 	for (int i = 0; i < len; i++)
 	{
-		if (bytes[i] == '\r' && i + 1 < len && bytes[i + 1] == '\n')
+		if (converted[i] == '\r' && i + 1 < len && converted[i + 1] == '\n')
 			continue;
-		if (checksum->buffered == BUFFER_SIZE)
-			flush(checksum);
-		checksum->buffer[checksum->buffered++] = bytes[i];
+		add_byte(checksum, converted[i]);
 	}
-	if (converted)
+	if (converted != bytes)
 		pfree(converted);
+}
+
+static void
+add_byte(DbmChecksum *checksum, uint8 byte)
+{
+	if (checksum->buffered == BUFFER_SIZE)
+		flush(checksum);
+	checksum->buffer[checksum->buffered++] = byte;
 }
 
 static void

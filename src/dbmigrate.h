@@ -47,6 +47,7 @@ extern DbmChecksum *dbm_checksum_begin(void);
 extern void dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len);
 extern void dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len);
 extern void dbm_checksum_replace(DbmChecksum *checksum, const char *bytes, int len);
+extern char *dbm_checksum_utf8(const char *bytes, int *len);
 extern void dbm_checksum_end(DbmChecksum *checksum, uint8 *digest);
 
 /* tokens.c */
@@ -279,6 +280,9 @@ typedef struct DbmMigration
 	DbmScriptInfo down;
 } DbmMigration;
 
+/* How messages call it. */
+#define DBM_MIGRATION_REF(migration) ((migration)->version ? (migration)->version : (migration)->id)
+
 /* A row of migrate.history, and of migrate.applied where it goes with one. */
 typedef struct DbmRecord
 {
@@ -298,6 +302,7 @@ extern void dbm_catalog_open(DbmExtension *ext);
 extern void dbm_catalog_close(void);
 extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
 extern int64 dbm_catalog_next_run(const DbmExtension *ext);
+extern bool dbm_catalog_all_applied(const DbmExtension *ext, const char *schema);
 extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
 extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
 									  int64 steps, int64 after);
@@ -323,10 +328,10 @@ typedef struct DbmRegistration
 	const char *version;
 	Datum		version_key;
 	const char *name;
-	Datum		environments;	/* text[], or 0 */
-	const char *file_name;		/* or NULL */
+	Datum		environments;	/* text[], empty is everywhere; 0 keeps them */
+	const char *file_name;		/* NULL keeps it */
 	Datum		up;				/* text */
-	Datum		down;			/* text, or 0 */
+	Datum		down;			/* text; 0 keeps it */
 	const DbmScript *up_script;
 	const DbmScript *down_script;	/* or NULL */
 	bool		up_online;
@@ -353,6 +358,7 @@ extern void dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigra
 extern DbmStored *dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_registry_load(const DbmExtension *ext, Datum version_key,
 							 DbmRegistration *registration);
+extern bool dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
 							   const DbmStored *stored);
@@ -360,6 +366,7 @@ extern bool dbm_registry_version_taken(const DbmExtension *ext, Datum version_ke
 extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
 extern void dbm_registry_approve(const DbmExtension *ext, const char *id);
 extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
+extern void dbm_registry_rename_applied(const DbmExtension *ext, const char *id);
 
 /* refuse.c */
 

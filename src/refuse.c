@@ -75,7 +75,7 @@ dbm_refuse_changed(List *migrations)
 			 errdetail("Changed: %s.", offenders),
 			 first->is_applied ?
 			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend('%s', NULL, NULL, 'the reason');",
-					 first->version) :
+					 DBM_MIGRATION_REF(first)) :
 			 errhint("Register the migration again with migrate.add().")));
 }
 
@@ -118,7 +118,7 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d scripts were registered by roles that could not become \"%s\"",
 							   count, count, GetUserNameFromId(GetUserId(), false)),
 				 errdetail("Not approved: %s.", offenders),
-				 errhint("Read it, then: SELECT migrate.approve('%s');", first->version)));
+				 errhint("Read it, then: SELECT migrate.approve('%s');", DBM_MIGRATION_REF(first))));
 
 	refuse_unreadable(ext, chosen, is_up);
 
@@ -131,7 +131,7 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   count, count),
 				 errdetail("Online: %s.", offenders),
 				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s('%s', 'run by hand');",
-						 is_up ? "mark_applied" : "mark_pending", first->version)));
+						 is_up ? "mark_applied" : "mark_pending", DBM_MIGRATION_REF(first))));
 
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
 	if (count > 0)
@@ -142,7 +142,7 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   count, count),
 				 errdetail("Empty: %s.", offenders),
 				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove('%s');",
-						 first->version)));
+						 DBM_MIGRATION_REF(first))));
 }
 
 /*
@@ -191,7 +191,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 	}
 	if (first)
 	{
-		DbmLabel	label = {first->version, first->name, is_up};
+		DbmLabel	label = {DBM_MIGRATION_REF(first), first->name, is_up};
 
 		dbm_throw_problem(first_script,
 						  first_script->refused ? first_script->refused : first_script->unreadable,
@@ -218,9 +218,9 @@ dbm_refuse_without_down(List *chosen)
 			 errdetail("Without a down script: %s.", offenders),
 			 first->is_registered ?
 			 errhint("Give it one: SELECT migrate.amend('%s', NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
-					 first->version) :
+					 DBM_MIGRATION_REF(first)) :
 			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending('%s', 'the reason');",
-					 first->version)));
+					 DBM_MIGRATION_REF(first))));
 }
 
 /* 003 "add_orders", 004 "x" by alice */
@@ -240,7 +240,7 @@ list_offenders(List *migrations, bool is_up, Offends offends, int *count, DbmMig
 			continue;
 		if ((*count)++ == 0)
 			*first = migration;
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", migration->id);
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", DBM_MIGRATION_REF(migration));
 		if (migration->name[0])
 			appendStringInfo(&buf, " \"%s\"", migration->name);
 		if (offends == is_untrusted)

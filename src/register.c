@@ -29,6 +29,7 @@ static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static void warn(const DbmRegistration *wanted);
 static const char *store(const DbmExtension *ext, DbmRegistration *wanted);
 static void check_change(const DbmRegistration *wanted, const DbmStored *stored);
+pg_noreturn static void refuse_changed_up(const char *version);
 static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
@@ -303,6 +304,8 @@ store(const DbmExtension *ext, DbmRegistration *wanted)
 		CHECK_FOR_INTERRUPTS();
 		if (stored == NULL)
 		{
+			if (dbm_registry_contradicts(ext, wanted))
+				refuse_changed_up(wanted->version);
 			if (dbm_registry_insert(ext, wanted))
 				return "added";
 			continue;			/* somebody else was faster */
@@ -317,6 +320,8 @@ store(const DbmExtension *ext, DbmRegistration *wanted)
 		}
 		check_change(wanted, stored);
 		dbm_registry_update(ext, wanted, stored);
+		if (stored->is_applied)
+			dbm_registry_rename_applied(ext, stored->id);
 		return "updated";
 	}
 }
@@ -328,12 +333,7 @@ check_change(const DbmRegistration *wanted, const DbmStored *stored)
 	const char *author = NULL;
 
 	if (wanted && stored->is_applied && !stored->same_tokens)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration %s is already applied, its up script cannot be changed",
-						stored->version),
-				 errhint("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
-						 stored->version)));
+		refuse_changed_up(stored->version);
 
 	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
 		!dbm_may_change(stored->up_author))
@@ -349,6 +349,16 @@ check_change(const DbmRegistration *wanted, const DbmStored *stored)
 						   author, GetUserNameFromId(GetUserId(), false)),
 				 errhint("Ask \"%s\", or a superuser; or: SET ROLE %s;",
 						 author, quote_identifier(author))));
+}
+
+static void
+refuse_changed_up(const char *version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("migration %s is already applied, its up script cannot be changed", version),
+			 errhint("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
+					 version)));
 }
 
 /* The migration a version argument means; 42704 if it is not registered. */

@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -17,9 +18,13 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+static SPIPlanPtr plan_stored = NULL;
+static SPIPlanPtr plan_contradicts = NULL;
+static SPIPlanPtr plan_insert = NULL;
+
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
-static bool same_text_or_null(const char *a, const char *b);
-static bool same_array_or_null(Datum a, Datum b);
+static bool same_text(const char *stored, const char *wanted);
+static bool same_environments(Datum stored, Datum wanted);
 
 /*
  * What is registered for the version of "wanted", and how that differs; NULL
@@ -32,7 +37,7 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	DbmStored  *stored;
 
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
-	dbm_query(ext,
+	dbm_query_saved(ext, &plan_stored,
 			"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name,"
 			" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum,"
 			" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id),"
@@ -51,23 +56,42 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_catalog_sha256(wanted->up),
 								   PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 10))),
 								   false, -1);
-	stored->same_down = dbm_column_is_null(0, 11) || wanted->down == 0 ?
-		dbm_column_is_null(0, 11) && wanted->down == 0 :
-		datumIsEqual(dbm_catalog_sha256(wanted->down),
-					 PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 11))), false, -1);
+	stored->same_down = wanted->down == 0 ||
+		(!dbm_column_is_null(0, 11) &&
+		 datumIsEqual(dbm_catalog_sha256(wanted->down),
+					  PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 11))), false, -1));
 	stored->same_tokens = wanted->up_script != NULL && memcmp(VARDATA(DatumGetByteaPCopy(dbm_column_datum(0, 12))),
 								 wanted->up_script->checksum,
 								 sizeof(wanted->up_script->checksum)) == 0;
 	stored->same_rest = wanted->name != NULL &&
 		strcmp(stored->version, wanted->version) == 0 &&
 		strcmp(dbm_column_text(0, 3), wanted->name) == 0 &&
-		same_array_or_null(dbm_column_datum(0, 4), wanted->environments) &&
+		same_environments(dbm_column_datum(0, 4), wanted->environments) &&
 		dbm_column_bool(0, 5) == wanted->up_online &&
-		dbm_column_bool(0, 6) == wanted->down_online &&
-		same_text_or_null(dbm_column_is_null(0, 7) ? NULL : dbm_column_text(0, 7), wanted->file_name) &&
-		dbm_column_int(0, 14, -1) == wanted->down_statements;
+		(wanted->file_name == NULL || same_text(dbm_column_text(0, 7), wanted->file_name)) &&
+		(wanted->down == 0 ||
+		 (dbm_column_bool(0, 6) == wanted->down_online &&
+		  dbm_column_int(0, 14, -1) == wanted->down_statements));
 	SPI_freetuptable(SPI_tuptable);
 	return stored;
+}
+
+/*
+ * Is a version that is not registered applied somewhere with another text
+ * than this one?
+ */
+bool
+dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
+{
+	DbmParams	params = {0};
+
+	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
+	dbm_param_datum(&params, BYTEAOID, dbm_catalog_bytea(wanted->up_script->checksum));
+	dbm_query_saved(ext, &plan_contradicts,
+					"SELECT FROM migrate.applied a WHERE a.version_key OPERATOR(pg_catalog.=) $1"
+					" AND a.checksum OPERATOR(pg_catalog.<>) $2 LIMIT 1",
+					&params, SPI_OK_SELECT);
+	return SPI_processed > 0;
 }
 
 /*
@@ -80,13 +104,14 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 	DbmParams		params = {0};
 
 	add_registration(&params, wanted);
-	dbm_query(ext,
+	dbm_query_saved(ext, &plan_insert,
 			"INSERT INTO migrate.migration (id, version, version_key, name, environments,"
 			" up_online, down_online, up_statements, down_statements, checksum,"
 			" unreadable, down_unreadable, analyzed_on, file_name,"
 			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
 			" VALUES (coalesce((SELECT a.id FROM migrate.applied a"
-			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $3, $4,"
+			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $3,"
+			" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
 			" $5, $6, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
 			" $14, migrate.script_sha256($15), $15,"
 			" CASE WHEN $16 IS NOT NULL THEN $14 END,"
@@ -155,10 +180,14 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 	dbm_param_bool(&params, stored->same_up);
 	dbm_param_bool(&params, stored->same_down);
 	dbm_query(ext,
-			"UPDATE migrate.migration SET version = $1, version_key = $2, name = $3, environments = $4,"
-			" up_online = $5, down_online = $6, up_statements = $7::pg_catalog.int4,"
-			" down_statements = $8::pg_catalog.int4, checksum = $9, unreadable = $10,"
-			" down_unreadable = $11, analyzed_on = $12::pg_catalog.int4, file_name = $13,"
+			"UPDATE migrate.migration SET version = $1, version_key = $2, name = $3,"
+			" environments = CASE WHEN $4 IS NULL THEN environments"
+			"  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
+			" up_online = $5, up_statements = $7::pg_catalog.int4, checksum = $9, unreadable = $10,"
+			" down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
+			" down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
+			" down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
+			" analyzed_on = $12::pg_catalog.int4, file_name = coalesce($13, file_name),"
 			" up_author = CASE WHEN $18 THEN up_author ELSE $14 END,"
 			" up_registered_at = CASE WHEN $18 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
 			" up_approved_by = CASE WHEN $18 THEN up_approved_by END,"
@@ -169,7 +198,8 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
 			" down_approved_by = CASE WHEN $19 THEN down_approved_by END,"
 			" down_approved_at = CASE WHEN $19 THEN down_approved_at END,"
-			" down_sha256 = migrate.script_sha256($16), down = $16"
+			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE migrate.script_sha256($16) END,"
+			" down = coalesce($16, down)"
 			" WHERE id OPERATOR(pg_catalog.=) $17",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
@@ -203,6 +233,20 @@ dbm_registry_approve(const DbmExtension *ext, const char *id)
 	dbm_query_expect_one_row("migrate.migration");
 }
 
+/* A migration is called in migrate.applied as it is called when registered. */
+void
+dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			  "UPDATE migrate.applied a SET version = m.version, name = m.name"
+			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
+			  " AND a.id OPERATOR(pg_catalog.=) $1",
+			  &params, SPI_OK_UPDATE);
+}
+
 /* What is registered counts as what was applied, in every target schema. */
 void
 dbm_registry_accept_text(const DbmExtension *ext, const char *id)
@@ -211,7 +255,7 @@ dbm_registry_accept_text(const DbmExtension *ext, const char *id)
 
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			"UPDATE migrate.applied a SET checksum = m.checksum, version = m.version, name = m.name"
+			"UPDATE migrate.applied a SET checksum = m.checksum"
 			" FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
 			" AND a.id OPERATOR(pg_catalog.=) $1",
 			&params, SPI_OK_UPDATE);
@@ -264,15 +308,20 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 }
 
 static bool
-same_text_or_null(const char *a, const char *b)
+same_text(const char *stored, const char *wanted)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	return stored != NULL && strcmp(stored, wanted) == 0;
 }
 
 static bool
-same_array_or_null(Datum a, Datum b)
+same_environments(Datum stored, Datum wanted)
 {
-	if (a == 0 || b == 0)
-		return a == b;
-	return strcmp(OidOutputFunctionCall(F_ARRAY_OUT, a), OidOutputFunctionCall(F_ARRAY_OUT, b)) == 0;
+	if (wanted == 0)
+		return true;
+	if (ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(wanted)),
+					   ARR_DIMS(DatumGetArrayTypeP(wanted))) == 0)
+		return stored == 0;
+	return stored != 0 &&
+		strcmp(OidOutputFunctionCall(F_ARRAY_OUT, stored),
+			   OidOutputFunctionCall(F_ARRAY_OUT, wanted)) == 0;
 }

@@ -58,7 +58,9 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
 				 errdetail("Its state is \"%s\".", migration->state),
-				 errhint("SELECT * FROM migrate.apply_to('%s');", migration->version)));
+				 strcmp(migration->state, "pending") == 0 ?
+				 errhint("Apply it: SELECT * FROM migrate.apply_to('%s');", migration->version) :
+				 errhint("See what is known about it: SELECT * FROM migrate.status();")));
 }
 
 static void
@@ -73,9 +75,9 @@ require_all(const DbmExtension *ext, const char *schema)
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (is_in_force(migration))
+		if (is_in_force(migration) || strcmp(migration->state, "skipped") == 0)
 			continue;
-		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", migration->id);
+		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", DBM_MIGRATION_REF(migration));
 	}
 	if (count > 0)
 		ereport(ERROR,
@@ -83,7 +85,7 @@ require_all(const DbmExtension *ext, const char *schema)
 				 errmsg_plural("%d migration is not applied", "%d migrations are not applied",
 							   count, count),
 				 errdetail("Not applied: %s.", missing.data),
-				 errhint("SELECT * FROM migrate.apply();")));
+				 errhint("Apply what is pending: SELECT * FROM migrate.apply();")));
 }
 
 /* A changed text does not make an applied migration less applied. */

@@ -111,7 +111,7 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", request.version),
-				 errhint("See what is with: SELECT * FROM migrate.status();")));
+				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_catalog_record_undone(&request.ext, &record);
 	dbm_catalog_close();

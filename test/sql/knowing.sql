@@ -44,6 +44,7 @@ SELECT migrate.remove('11');
 DELETE FROM migrate.migration WHERE version = '2';
 SELECT version, name, state, can_rollback FROM migrate.status();
 SELECT * FROM migrate.rollback(2);
+SELECT migrate.add('2', 'two', 'CREATE TABLE know_two (a text)', 'DROP TABLE know_two');
 SELECT migrate.add('2', 'two', 'CREATE TABLE know_two (a int)', 'DROP TABLE know_two');
 SELECT version, name, state, can_rollback FROM migrate.status();
 SELECT migrate.add('002', 'two', 'CREATE TABLE know_two (b int)', 'DROP TABLE know_two');

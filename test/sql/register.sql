@@ -2,7 +2,7 @@
 CREATE EXTENSION dbmigrate;
 SET dbmigrate.progress = off;
 
--- added, unchanged, updated
+-- added, unchanged, updated; what is left out stays as it is
 SELECT migrate.add('001', 'users', 'CREATE TABLE reg_users (a int);', 'DROP TABLE reg_users;');
 SELECT migrate.add('001', 'users', 'CREATE TABLE reg_users (a int);', 'DROP TABLE reg_users;');
 SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int);', 'DROP TABLE reg_users;');
@@ -11,6 +11,10 @@ SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);');
 SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);', 'DROP TABLE reg_users', environments => '{production}');
 SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);', 'DROP TABLE reg_users', environments => '{production}');
 SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);', 'DROP TABLE reg_users', file_name => '001_people.sql');
+SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);');
+SELECT environments, down, file_name FROM migrate.migration;
+SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);', environments => '{}');
+SELECT migrate.add('001', 'people', 'CREATE TABLE reg_users (a int, b int);', environments => '{}');
 SELECT id, version, name, up_statements, down_statements, environments, file_name,
        up_author = current_user AS mine, length(up_sha256)
   FROM migrate.migration;
@@ -79,6 +83,10 @@ SELECT migrate.add('1', 'users', 'CREATE TABLE reg_users (a bigint);');
 SELECT migrate.add('1', 'users', E'-- the users\nCREATE TABLE reg_users\n (a int);');
 SELECT migrate.add('1', 'users', E'-- the users\nCREATE TABLE reg_users\n (a int);', 'DROP TABLE reg_users');
 SELECT version, state, can_rollback FROM migrate.status();
+-- a new name is the name everywhere
+SELECT migrate.add('001', 'renamed', E'-- the users\nCREATE TABLE reg_users\n (a int);');
+SELECT s.version, s.name, a.version, a.name FROM migrate.status() s, migrate.schema_migrations a;
+SELECT migrate.add('1', 'users', E'-- the users\nCREATE TABLE reg_users\n (a int);');
 
 -- amend
 SELECT migrate.amend('1', 'CREATE TABLE reg_users (a bigint)', NULL, NULL);

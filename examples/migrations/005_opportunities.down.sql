@@ -1,0 +1,2 @@
+DROP TABLE opportunities;
+DROP TYPE opportunity_stage;

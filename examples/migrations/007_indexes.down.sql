@@ -1,0 +1,1 @@
+DROP INDEX opportunities_open_idx, opportunities_partner_idx, partners_country_idx;
