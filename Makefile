@@ -63,7 +63,7 @@ endif
 
 $(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
 
-.PHONY: demo test matrix bench pgindent
+.PHONY: demo test matrix bench
 demo:
 	@test/private.sh examples/demo.sh
 test:

@@ -185,9 +185,9 @@ BEGIN ATOMIC
                WHEN m.environments IS NOT NULL
                     AND NOT coalesce(lower(current_setting('dbmigrate.environment', true))
                                      = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
-               WHEN m.unreadable IS NOT NULL THEN 'unreadable'
                WHEN m.version_key < (SELECT max(n.version_key) FROM migrate.applied n
                                       WHERE n.target_schema = $1) THEN 'out_of_order'
+               WHEN m.unreadable IS NOT NULL THEN 'unreadable'
                ELSE 'pending'
            END,
            a.applied_at,

@@ -36,7 +36,7 @@ count_tap() {
 run_suite() {
     echo "== $1"
     shift
-    "$@" 2>&1 | tee "$log" | grep -vE '^(ok |# )|^\(using postmaster|^#? ?=+ (creating|dropping) ' || true
+    "$@" 2>&1 | tee "$log" | grep -vE '^ok |^\(using postmaster|^#? ?=+ (creating|dropping|running) |^(ALTER|CREATE|DROP) DATABASE|^SET$|^$' || true
     return "${PIPESTATUS[0]}"
 }
 
@@ -48,7 +48,7 @@ tap() {
     rm -rf tmp_check && mkdir tmp_check
     env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE TESTDIR="$PWD" TESTDATADIR="$PWD/tmp_check" \
         TESTLOGDIR="$PWD/tmp_check/log" \
-        prove -v -I "$pgxs/src/test/perl" -I test/t ${PROVE_TESTS:-test/t/*.pl}
+        prove -v -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}
 }
 
 want=${SUITES:-regress isolation tap}
