@@ -306,8 +306,6 @@ char *
 dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up, int *len)
 {
 	DbmParams		params = {0};
-	text	   *script;
-	Datum		stored;
 	char	   *result;
 
 	dbm_param_text(&params, migration->id);
@@ -328,15 +326,12 @@ dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, 
 				 errmsg("migration %s was changed while the run began", migration->id),
 				 errhint("Try again.")));
 
-	stored = dbm_column_datum(0, 1);
-	script = DatumGetTextPP(stored);
-	*len = VARSIZE_ANY_EXHDR(script);
-	result = palloc_extended((Size) *len + 1, MCXT_ALLOC_HUGE);
-	memcpy(result, VARDATA_ANY(script), *len);
-	result[*len] = '\0';
-	if (script != (text *) DatumGetPointer(stored))
-		pfree(script);
+	/* in place: the text may be as large as a text can be */
+	result = (char *) DatumGetPointer(dbm_column_datum(0, 1));
 	SPI_freetuptable(SPI_tuptable);
+	*len = VARSIZE(result) - VARHDRSZ;
+	memmove(result, result + VARHDRSZ, *len);
+	result[*len] = '\0';
 	return result;
 }
 

@@ -75,6 +75,7 @@ typedef struct DbmTokens
 } DbmTokens;
 
 extern const uint16 *dbm_tokens_keywords(void);
+extern bool dbm_tokens_has_text(int token);
 extern void dbm_tokens_reset(DbmTokens *tokens);
 extern bool dbm_tokens_end(const DbmTokens *tokens, int token);
 extern void dbm_tokens_add(DbmTokens *tokens, int token);

@@ -68,6 +68,7 @@ static int	take_copy_data(Splitter *scan, int from);
 static int	next_backslash_line(const DbmScript *script, int from);
 static bool starts_backslash_line(const DbmScript *script, int at);
 static bool is_restrict_line(const DbmScript *script, int from);
+static bool has_long_word(const DbmScript *script);
 static int	next_line(const DbmScript *script, int from);
 
 /*
@@ -142,7 +143,7 @@ static void
 split_text(Splitter *scan)
 {
 	DbmScript  *script = scan->script;
-	int			guc_level = dbm_script_pin_settings();
+	int			guc_level = has_long_word(script) ? dbm_script_pin_settings() : 0;
 	int			pos = 0;
 	int			lines_ahead = 1;	/* windows to take at once */
 
@@ -207,7 +208,8 @@ split_text(Splitter *scan)
 			script->refused =
 				dbm_problem_transaction(script, &script->statements[scan->open_begin - 1]);
 	}
-	AtEOXact_GUC(false, guc_level);
+	if (guc_level > 0)
+		AtEOXact_GUC(false, guc_level);
 }
 
 /*
@@ -320,6 +322,8 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 
 		/* flex leaves a NUL behind the token it has just read */
 		end = start + strlen(extra->scanbuf + location);
+		if (dbm_tokens_has_text(token))
+			pfree(value.str);	/* a window may hold millions of literals */
 		scan->resume = end;
 		if (scan->checksum)
 			dbm_checksum_add(scan->checksum, scan->script->text + start, end - start);
@@ -452,6 +456,20 @@ is_restrict_line(const DbmScript *script, int from)
 	if (strncmp(p, "un", 2) == 0)
 		p += 2;
 	return strncmp(p, "restrict", 8) == 0 && (p[8] == ' ' || p[8] == '\t');
+}
+
+/*
+ * Could the scanner have an identifier to complain about as too long?  Only
+ * then do its settings have to be pinned, which is slow for a short script.
+ */
+static bool
+has_long_word(const DbmScript *script)
+{
+	int			len = 0;
+
+	for (const char *p = script->text; *p && len < NAMEDATALEN; p++)
+		len = *p == ' ' || *p == '\n' || *p == '(' || *p == ',' || *p == ';' ? 0 : len + 1;
+	return len >= NAMEDATALEN;
 }
 
 static int

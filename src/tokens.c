@@ -19,7 +19,10 @@
  */
 enum
 {
-	TOKEN_SCONST = 261,			/* fixed by the comment in scanner.h */
+	/* fixed by the comment in scanner.h */
+	TOKEN_IDENT = 258,
+	TOKEN_SCONST = 261,
+	TOKEN_OP = 265,
 	KEYWORD_OTHER = 1000,
 	KEYWORD_ABORT,
 	KEYWORD_ALTER,
@@ -116,6 +119,13 @@ dbm_tokens_keywords(void)
 		tokens = made;
 	}
 	return tokens;
+}
+
+/* Has the scanner allocated a text for this token, core_YYSTYPE.str? */
+bool
+dbm_tokens_has_text(int token)
+{
+	return token >= TOKEN_IDENT && token <= TOKEN_OP;
 }
 
 /* Forget the statement; the next token begins another. */
