@@ -108,7 +108,7 @@ chmod 755 "$work"
 export PATH="$bin:$PATH" PG_CONFIG="$bin/pg_config"
 export PGHOST="$work/socket" PGPORT=${PGPORT_PRIVATE:-54990} PGUSER=postgres PGDATABASE=postgres
 export PG_REGRESS="$tree/usr/lib/postgresql/$version/lib/pgxs/src/test/regress/pg_regress"
-export DBMIGRATE_VERSION_UNDER_TEST=$version LC_ALL=C.UTF-8 TZ=UTC
+export DBMIGRATE_VERSION_UNDER_TEST=$version LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC
 unset PGDATA PGSERVICE PGPASSFILE PGOPTIONS PGTZ PGDATESTYLE MAKEFLAGS MAKELEVEL || true
 
 cd "$work/src"

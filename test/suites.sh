@@ -36,7 +36,7 @@ count_tap() {
 run_suite() {
     echo "== $1"
     shift
-    "$@" 2>&1 | tee "$log" | grep -vE '^ok |^\(using postmaster|^#? ?=+ (creating|dropping|running) |^(ALTER|CREATE|DROP) DATABASE|^SET$|^$' || true
+    "$@" 2>&1 | tee "$log" | grep -vE '^ok |^\(using postmaster|^#? ?=+ (creating|dropping|running) |^(ALTER|CREATE|DROP) DATABASE|^SET$|^$'
     return "${PIPESTATUS[0]}"
 }
 

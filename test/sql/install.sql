@@ -1,6 +1,8 @@
 -- What CREATE EXTENSION makes, and that nobody else can have prepared it.
 
 -- a schema that is already there is not taken over
+-- (18 would show the line of the script)
+\set SHOW_CONTEXT never
 CREATE SCHEMA migrate;
 CREATE TABLE migrate.planted (a int);
 CREATE EXTENSION dbmigrate;

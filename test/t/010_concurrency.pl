@@ -19,6 +19,7 @@ $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', q{
 log_statement = none
 max_prepared_transactions = 5
+statement_timeout = 60s
 dbmigrate.progress = off
 });
 $node->start;
