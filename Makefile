@@ -63,7 +63,7 @@ endif
 
 $(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
 
-.PHONY: demo test matrix bench
+.PHONY: demo test matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
@@ -72,3 +72,6 @@ matrix:
 	@test/matrix.sh
 bench:
 	@test/private.sh bench/run.sh
+# make corpus DIR=/absolute/path: statement boundaries against the grammar
+corpus:
+	@test/private.sh test/corpus/run.sh $(DIR)

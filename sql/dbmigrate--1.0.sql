@@ -57,7 +57,6 @@ CREATE TABLE migrate.migration (
     up                 text NOT NULL,
     down               text,
     CONSTRAINT migration_pkey PRIMARY KEY (id),
-    CONSTRAINT migration_version_key UNIQUE (version_key),
     CONSTRAINT migration_version_check CHECK ((version IS NULL) OPERATOR(pg_catalog.=) (version_key IS NULL))
 );
 COMMENT ON TABLE migrate.migration IS 'registered migrations; written by migrate.add() and its relatives only';
@@ -76,7 +75,13 @@ COMMENT ON COLUMN migrate.migration.up_author IS 'who registered this text of th
 COMMENT ON COLUMN migrate.migration.up_approved_by IS 'who approved this text of the up script';
 COMMENT ON COLUMN migrate.migration.up_sha256 IS 'SHA-256 of the up script as it was registered';
 COMMENT ON COLUMN migrate.migration.altered IS 'a script is not what was registered: somebody edited this table';
+-- Unique indexes and no constraints: scripts that go through all unique
+-- constraints of a database have no business here.
+CREATE UNIQUE INDEX migration_version_idx ON migrate.migration (version_key);
 CREATE INDEX migration_altered_idx ON migrate.migration (id) WHERE altered;
+-- Scripts are read whole and often; compressed they would be read slower.
+ALTER TABLE migrate.migration ALTER COLUMN up SET STORAGE EXTERNAL;
+ALTER TABLE migrate.migration ALTER COLUMN down SET STORAGE EXTERNAL;
 
 CREATE TABLE migrate.applied (
     target_schema text COLLATE "C" NOT NULL,
@@ -93,10 +98,7 @@ CREATE TABLE migrate.applied (
     baseline      boolean NOT NULL DEFAULT false,
     state         text NOT NULL DEFAULT 'applied',
     statements    integer NOT NULL DEFAULT 0,
-    CONSTRAINT applied_pkey PRIMARY KEY (target_schema, id),
-    CONSTRAINT applied_position_key UNIQUE (target_schema, position),
-    CONSTRAINT applied_version_key UNIQUE (target_schema, version_key),
-    CONSTRAINT applied_state_check CHECK (state OPERATOR(pg_catalog.=) ANY (ARRAY['applied', 'running', 'interrupted', 'failed']))
+    CONSTRAINT applied_pkey PRIMARY KEY (target_schema, id)
 );
 COMMENT ON TABLE migrate.applied IS 'what is in force here, for each target schema';
 COMMENT ON COLUMN migrate.applied.target_schema IS 'where unqualified names went; empty is the database as it is';
@@ -105,6 +107,9 @@ COMMENT ON COLUMN migrate.applied.checksum IS 'of the up script that was run; NU
 COMMENT ON COLUMN migrate.applied.duration IS 'NULL if it was recorded without being run';
 COMMENT ON COLUMN migrate.applied.baseline IS 'counts as applied since migrate.baseline()';
 COMMENT ON COLUMN migrate.applied.statements IS 'how many statements were run';
+COMMENT ON COLUMN migrate.applied.state IS 'applied, or running, interrupted or failed';
+CREATE UNIQUE INDEX applied_position_idx ON migrate.applied (target_schema, position);
+CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, version_key);
 
 CREATE TABLE migrate.history (
     id               bigint GENERATED ALWAYS AS IDENTITY,

@@ -65,7 +65,11 @@ analyze_statement(DbmScript *script, int number, char *sql)
 
 	PG_TRY();
 	{
-		List	   *trees = raw_parser(sql, RAW_PARSE_DEFAULT);
+		List	   *trees;
+
+		/* a callback of the caller's would move the position of an error */
+		error_context_stack = NULL;
+		trees = raw_parser(sql, RAW_PARSE_DEFAULT);
 
 		if (list_length(trees) != 1)
 			ereport(ERROR,

@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -23,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -112,6 +114,7 @@ dbm_catalog_open(DbmExtension *ext)
 	MemoryContext caller = CurrentMemoryContext;
 
 	look_up_extension(ext);
+	ext->schema = get_namespace_oid("migrate", false);
 	SPI_connect();
 	MemoryContextSwitchTo(caller);
 }
@@ -126,10 +129,8 @@ dbm_catalog_close(void)
 void
 dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 {
-	DbmExtension now;
-
-	look_up_extension(&now);
-	if (now.oid != ext->oid)
+	/* its schema goes with it, and has a cache where extensions have none */
+	if (!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(ext->schema)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s dropped extension \"dbmigrate\"", dbm_label_text(label)),

@@ -164,6 +164,7 @@ typedef struct DbmExtension
 {
 	Oid			oid;
 	Oid			owner;
+	Oid			schema;			/* "migrate", a member of the extension */
 } DbmExtension;
 
 typedef struct DbmUser
@@ -347,6 +348,8 @@ typedef struct DbmStored
 	const char *version;
 	const char *up_author;
 	const char *down_author;	/* or NULL */
+	Datum		up_sha256;		/* bytea */
+	Datum		down_sha256;	/* bytea or 0 */
 	bool		is_applied;		/* in some target schema */
 	bool		same_tokens;	/* checksum of the up script */
 	bool		same_up;		/* exact bytes */
@@ -365,7 +368,7 @@ extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *
 							   const DbmStored *stored);
 extern bool dbm_registry_version_taken(const DbmExtension *ext, Datum version_key);
 extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
-extern void dbm_registry_approve(const DbmExtension *ext, const char *id);
+extern void dbm_registry_approve(const DbmExtension *ext, const DbmStored *stored);
 extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_registry_rename_applied(const DbmExtension *ext, const char *id);
 

@@ -151,6 +151,9 @@ one_transaction_hint(int sqlerrcode)
 	switch (sqlerrcode)
 	{
 		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
+			return "All migrations of one call share a transaction.  "
+				"If an earlier migration adds the value, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
+				"or use CALL migrate.run() where the installed version has it; if this one does, make it two.";
 		case ERRCODE_OUT_OF_MEMORY:
 			return "All migrations of one call share a transaction.  "
 				"To give each its own, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "

@@ -97,6 +97,8 @@ dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
 			p += pg_mblen(p);
 		problem->position = p - script->text;
 		problem->line = 1 + dbm_count_lines(script->text, 0, problem->position);
+		if (*p == ':' && problem->hint == NULL)
+			problem->hint = "psql variables are not substituted in a migration.";
 	}
 	MemoryContextSwitchTo(caller);
 	return problem;

@@ -182,7 +182,7 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 
 	check_may_register("migrate.approve()");
 	dbm_catalog_open(&ext);
-	dbm_registry_approve(&ext, find(&ext, fcinfo, 0)->id);
+	dbm_registry_approve(&ext, find(&ext, fcinfo, 0));
 	dbm_catalog_close();
 	PG_RETURN_VOID();
 }

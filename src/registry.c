@@ -50,16 +50,18 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	stored = palloc0(sizeof(DbmStored));
 	stored->id = dbm_column_text(0, 1);
 	stored->version = dbm_column_text(0, 2);
+	stored->up_sha256 = dbm_column_datum(0, 10);
+	stored->down_sha256 = dbm_column_datum(0, 11);
 	stored->up_author = dbm_column_text(0, 8);
 	stored->down_author = dbm_column_is_null(0, 9) ? NULL : dbm_column_text(0, 9);
 	stored->is_applied = dbm_column_bool(0, 13);
 	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_catalog_sha256(wanted->up),
-								   PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 10))),
+								   stored->up_sha256,
 								   false, -1);
 	stored->same_down = wanted->down == 0 ||
 		(!dbm_column_is_null(0, 11) &&
 		 datumIsEqual(dbm_catalog_sha256(wanted->down),
-					  PointerGetDatum(DatumGetByteaPCopy(dbm_column_datum(0, 11))), false, -1));
+					  stored->down_sha256, false, -1));
 	stored->same_tokens = wanted->up_script != NULL && memcmp(VARDATA(DatumGetByteaPCopy(dbm_column_datum(0, 12))),
 								 wanted->up_script->checksum,
 								 sizeof(wanted->up_script->checksum)) == 0;
@@ -216,21 +218,32 @@ dbm_registry_delete(const DbmExtension *ext, const char *id)
 	dbm_query_expect_one_row("migrate.migration");
 }
 
-/* The current user vouches for both scripts as they are registered. */
+/*
+ * The current user vouches for both scripts as "stored" has them.  Error
+ * 55000 if somebody has changed them since.
+ */
 void
-dbm_registry_approve(const DbmExtension *ext, const char *id)
+dbm_registry_approve(const DbmExtension *ext, const DbmStored *stored)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
-	dbm_param_text(&params, id);
+	dbm_param_text(&params, stored->id);
 	dbm_param_text(&params, GetUserNameFromId(GetUserId(), false));
+	dbm_param_datum(&params, BYTEAOID, stored->up_sha256);
+	dbm_param_datum(&params, BYTEAOID, stored->down_sha256);
 	dbm_query(ext,
-			"UPDATE migrate.migration SET up_approved_by = $2, up_approved_at = pg_catalog.clock_timestamp(),"
-			" down_approved_by = CASE WHEN down IS NOT NULL THEN $2 END,"
-			" down_approved_at = CASE WHEN down IS NOT NULL THEN pg_catalog.clock_timestamp() END"
-			" WHERE id OPERATOR(pg_catalog.=) $1",
-			&params, SPI_OK_UPDATE);
-	dbm_query_expect_one_row("migrate.migration");
+			  "UPDATE migrate.migration SET up_approved_by = $2, up_approved_at = pg_catalog.clock_timestamp(),"
+			  " down_approved_by = CASE WHEN down IS NOT NULL THEN $2 END,"
+			  " down_approved_at = CASE WHEN down IS NOT NULL THEN pg_catalog.clock_timestamp() END"
+			  " WHERE id OPERATOR(pg_catalog.=) $1 AND NOT altered"
+			  " AND up_sha256 OPERATOR(pg_catalog.=) $3"
+			  " AND ((down_sha256 IS NULL AND $4 IS NULL) OR down_sha256 OPERATOR(pg_catalog.=) $4)",
+			  &params, SPI_OK_UPDATE);
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s was changed in the meantime", stored->version),
+				 errhint("Read it again before you approve it.")));
 }
 
 /* A migration is called in migrate.applied as it is called when registered. */

@@ -205,8 +205,12 @@ split_text(Splitter *scan)
 		if (scan->start >= 0 && finish_statement(scan) == WINDOW_COPY)
 			take_copy_data(scan, script->len);
 		if (script->refused == NULL && scan->open_begin > 0)
+		{
 			script->refused =
 				dbm_problem_transaction(script, &script->statements[scan->open_begin - 1]);
+			script->refused->detail = "This BEGIN has no COMMIT.";
+			script->refused->hint = "Remove it, or write the COMMIT.";
+		}
 	}
 	if (guc_level > 0)
 		AtEOXact_GUC(false, guc_level);
@@ -277,6 +281,8 @@ scan_window(Splitter *scan, int from, int to)
 
 	PG_TRY();
 	{
+		/* a callback of the caller's would move the position of an error */
+		error_context_stack = NULL;
 		end = read_tokens(scan, scanner, &extra);
 	}
 	PG_CATCH();

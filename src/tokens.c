@@ -22,6 +22,7 @@ enum
 	/* fixed by the comment in scanner.h */
 	TOKEN_IDENT = 258,
 	TOKEN_SCONST = 261,
+	TOKEN_USCONST = 262,
 	TOKEN_OP = 265,
 	KEYWORD_OTHER = 1000,
 	KEYWORD_ABORT,
@@ -92,6 +93,8 @@ static const struct
 	{"work", KEYWORD_WORK}
 };
 
+static bool creates_routine(const DbmTokens *tokens);
+
 /*
  * The keyword numbers for scanner_init(), in the order of the server's list.
  */
@@ -145,6 +148,19 @@ dbm_tokens_end(const DbmTokens *tokens, int token)
 	return token == ';' && tokens->paren_depth <= 0 && !tokens->in_atomic_body;
 }
 
+/* CREATE [OR REPLACE] FUNCTION or PROCEDURE */
+static bool
+creates_routine(const DbmTokens *tokens)
+{
+	const int  *lead = tokens->lead;
+	int			object;
+
+	if (lead[0] != KEYWORD_CREATE)
+		return false;
+	object = lead[1] == KEYWORD_OR && lead[2] == KEYWORD_REPLACE ? lead[3] : lead[1];
+	return object == KEYWORD_FUNCTION || object == KEYWORD_PROCEDURE;
+}
+
 /* Take one more token of the statement. */
 void
 dbm_tokens_add(DbmTokens *tokens, int token)
@@ -165,7 +181,7 @@ dbm_tokens_add(DbmTokens *tokens, int token)
 		 * belongs to a CASE or is a name.
 		 */
 		if (token == KEYWORD_ATOMIC && tokens->previous == KEYWORD_BEGIN &&
-			tokens->lead[0] == KEYWORD_CREATE)
+			creates_routine(tokens))
 			tokens->in_atomic_body = true;
 		else if (token == KEYWORD_END && tokens->in_atomic_body &&
 				 (tokens->previous == ';' || tokens->previous == KEYWORD_ATOMIC))
@@ -218,7 +234,8 @@ dbm_tokens_kind(const DbmTokens *tokens, bool *refused)
 			return DBM_STATEMENT_SQL;
 		case KEYWORD_PREPARE:
 			/* "transaction" may also be the name of a prepared statement */
-			*refused = lead[1] == KEYWORD_TRANSACTION && lead[2] == TOKEN_SCONST;
+			*refused = lead[1] == KEYWORD_TRANSACTION &&
+				(lead[2] == TOKEN_SCONST || lead[2] == TOKEN_USCONST);
 			return DBM_STATEMENT_SQL;
 		case KEYWORD_COPY:
 			return tokens->from_stdin ? DBM_STATEMENT_COPY_DATA : DBM_STATEMENT_SQL;

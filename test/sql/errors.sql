@@ -7,6 +7,12 @@ SELECT migrate.add('1', 'typo', E'CREATE TABLE err_a (a int);\n\n-- a comment\nC
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
 SELECT to_regclass('err_a');
+-- the place is right when somebody calls from a function, too
+DO $$ BEGIN PERFORM migrate.add('1', 'typo', E'SELECT 1;\n\nSELECT\n\n 1 FROM FROM x;'); END $$;
+SELECT migrate.apply_json();
+-- psql variables
+SELECT migrate.add('1', 'variable', 'SELECT * FROM :tab');
+SELECT * FROM migrate.apply();
 -- several at once are named
 SELECT migrate.add('2', 'typo', 'SELCT 1');
 SELECT migrate.add('3', 'typo', 'SELECT 1; SELECT ''x');

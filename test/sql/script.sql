@@ -26,6 +26,7 @@ SELECT pg_temp.statements(s), s FROM (VALUES
     ('CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 1 AS end; SELECT 1 "case"; SELECT x.end FROM x; END; SELECT 3'),
     ('CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2; END; SELECT 3'),
     ('CREATE FUNCTION begin() RETURNS int RETURN 1; SELECT 3'),
+    ('CREATE VIEW v AS SELECT begin atomic FROM (SELECT 1 AS begin) t; SELECT 1'),
     ('BEGIN; SELECT 1; COMMIT; SELECT 2; START TRANSACTION; SELECT 3; END WORK'),
     ('PREPARE transaction AS SELECT 1; EXECUTE transaction'),
     (E'\\restrict x7\nSELECT 1;\n\\unrestrict x7\n'),
@@ -63,11 +64,13 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT pg_temp.refused('SELECT 1; ' || s || ';'), s FROM unnest(ARRAY[
     'BEGIN', 'COMMIT', 'END', 'rollback', 'ABORT', '/* */ SaVePoInT a', 'RELEASE a', 'ROLLBACK TO a',
-    'PREPARE TRANSACTION ''x''', 'COMMIT AND CHAIN', 'BEGIN; COMMIT AND CHAIN', 'BEGIN; BEGIN; COMMIT; COMMIT',
+    'PREPARE TRANSACTION ''x''', 'PREPARE TRANSACTION U&''x''', 'COMMIT AND CHAIN', 'BEGIN; COMMIT AND CHAIN', 'BEGIN; BEGIN; COMMIT; COMMIT',
     'BEGIN READ ONLY; COMMIT', 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE; COMMIT',
     'BEGIN; ROLLBACK', 'BEGIN; SELECT 1; END; COMMIT', 'COMMIT; BEGIN',
     'BEGIN; COMMIT', 'BEGIN WORK; COMMIT TRANSACTION', 'COMMIT PREPARED ''x''']) s;
 SELECT migrate.add('1', 'x', E'SELECT 1;\n\n  SAVEPOINT a;\nSELECT 2;');
+
+SELECT migrate.add('1', 'x', E'SELECT 1;\nBEGIN;\nSELECT 2;');
 
 -- what else no migration may hold
 SELECT migrate.add('1', 'x', 'SET standard_conforming_strings TO off');
