@@ -4,12 +4,12 @@
  *	  From the text of a script to its statements and its checksum.
  *
  * Boundaries come from the server's own scanner.  It sees the text in
- * windows: a window ends before the next line that begins with a backslash,
- * because that is where inline COPY data ends and where pg_dump's \restrict
- * lines are, and because the scanner copies all it is given: with the whole
- * rest handed over for each of a thousand COPY blocks the time would be
- * quadratic.  When such a line turns out to be inside a literal or a comment,
- * the window is made longer and the scan goes on from the last good token.
+ * windows, because it copies all it is given: with the whole rest handed over
+ * for each of a thousand COPY blocks the time would be quadratic.  A window
+ * ends before a line that begins with a backslash, which is where inline COPY
+ * data ends and where pg_dump's \restrict lines are, or behind a ';'.  When
+ * such a place turns out to be inside a literal or a comment, the window is
+ * made longer and the scan goes on from the last good token.
  *
  * Nothing here depends on the session: the string settings are pinned, so
  * that a text has the same statements and the same checksum everywhere.
@@ -27,6 +27,9 @@
 
 #include "compat.h"
 #include "dbmigrate.h"
+
+/* A window may be longer, up to the next place where it can end. */
+#define WINDOW_SIZE 65536
 
 /* How the scan of a window ended. */
 typedef enum WindowEnd
@@ -46,6 +49,7 @@ typedef struct Splitter
 	ErrorData  *error;			/* of the last window */
 	int			window_start;
 	int			resume;			/* end of the last good token */
+	int			backslash_line; /* the next one, as far as it was looked for */
 
 	DbmChecksum *checksum;		/* or NULL */
 
@@ -65,7 +69,7 @@ static WindowEnd scan_window(Splitter *scan, int from, int to);
 static WindowEnd read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra);
 static WindowEnd finish_statement(Splitter *scan);
 static int	take_copy_data(Splitter *scan, int from);
-static int	next_backslash_line(const DbmScript *script, int from);
+static int	next_window_end(Splitter *scan, int from);
 static bool starts_backslash_line(const DbmScript *script, int at);
 static bool is_restrict_line(const DbmScript *script, int from);
 static bool has_long_word(const DbmScript *script);
@@ -170,7 +174,7 @@ split_text(Splitter *scan)
 		}
 
 		for (int i = 0; i < lines_ahead && to < script->len; i++)
-			to = next_backslash_line(script, to);
+			to = next_window_end(scan, to);
 		end = scan_window(scan, pos, to);
 
 		if (end == WINDOW_REFUSED)
@@ -438,13 +442,34 @@ take_copy_data(Splitter *scan, int from)
 	return behind;
 }
 
-/* The start of the next line that begins with a backslash, or the end. */
+/*
+ * Where a window from "from" on ends: before the next line that begins with a
+ * backslash, or, if that is far, behind a line that ends with ';'.  No token
+ * goes on behind such a line unless the ';' is inside of it.
+ */
 static int
-next_backslash_line(const DbmScript *script, int from)
+next_window_end(Splitter *scan, int from)
 {
-	const char *found = strstr(script->text + from, "\n\\");
+	const DbmScript *script = scan->script;
+	const char *found;
+	int			end;
 
-	return found ? found + 1 - script->text : script->len;
+	if (scan->backslash_line <= from && scan->backslash_line < script->len)
+	{
+		found = strstr(script->text + from, "\n\\");
+		scan->backslash_line = found ? found + 1 - script->text : script->len;
+	}
+	end = scan->backslash_line;
+	for (int at = from + WINDOW_SIZE; at < end; at = next_line(script, at))
+	{
+		const char *line_feed = memchr(script->text + at, '\n', end - at);
+
+		if (line_feed == NULL)
+			break;
+		if (line_feed[-1] == ';' || (line_feed[-1] == '\r' && line_feed[-2] == ';'))
+			return line_feed + 1 - script->text;
+	}
+	return end;
 }
 
 static bool
