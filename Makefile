@@ -23,6 +23,7 @@ OBJS = \
 	src/execute.o \
 	src/lock.o \
 	src/problem.o \
+	src/progress.o \
 	src/query.o \
 	src/refuse.o \
 	src/register.o \

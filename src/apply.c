@@ -13,7 +13,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "libpq/libpq.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -23,7 +22,6 @@
 #include "dbmigrate.h"
 
 #define ALL_STEPS (-1)
-#define FLUSH_INTERVAL 20		/* milliseconds */
 
 /* One call. */
 typedef struct Run
@@ -49,8 +47,6 @@ static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check
 static void roll_back(Run *run, int64 steps, int64 after);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
-static void tell_progress(const DbmMigration *migration, bool is_up);
-static int	no_flush(void);
 static void check_deferred(Run *run);
 static void put_result(Run *run, const DbmMigration *migration, const char *action,
 					   const DbmExecution *execution);
@@ -378,50 +374,10 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 		dbm_catalog_record_undone(&run->ext, &record);
 	put_result(run, migration, record.action, &execution);
 	if (dbm_progress)
-		tell_progress(migration, is_up);
+		dbm_progress_notice(migration, is_up);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-}
-
-/*
- * A NOTICE for a migration.  ereport() would flush each to the client at
- * once, which costs more than the rest of the bookkeeping; so that happens at
- * intervals, and what is held back goes with the next message.
- */
-static void
-tell_progress(const DbmMigration *migration, bool is_up)
-{
-	static TimestampTz flushed = 0;
-	const PQcommMethods *methods = PqCommMethods;
-	PQcommMethods patient = *methods;
-
-	if (TimestampDifferenceExceeds(flushed, GetCurrentTimestamp(), FLUSH_INTERVAL))
-		flushed = GetCurrentTimestamp();
-	else
-		patient.flush = no_flush;
-
-	PqCommMethods = &patient;
-	PG_TRY();
-	{
-		ereport(NOTICE,
-				(errmsg(is_up ? "applied migration %s%s%s%s" : "rolled back migration %s%s%s%s",
-						DBM_MIGRATION_REF(migration),
-						migration->name[0] ? " \"" : "", migration->name,
-						migration->name[0] ? "\"" : ""),
-				 errhidecontext(true)));
-	}
-	PG_FINALLY();
-	{
-		PqCommMethods = methods;
-	}
-	PG_END_TRY();
-}
-
-static int
-no_flush(void)
-{
-	return 0;
 }
 
 /* The next migration must not stumble over what the last one left to check. */

@@ -380,6 +380,10 @@ extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema,
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
 extern void dbm_refuse_without_down(List *chosen);
 
+/* progress.c */
+
+extern void dbm_progress_notice(const DbmMigration *migration, bool is_up);
+
 /* register.c */
 
 extern const char *dbm_reason(const char *reason);
