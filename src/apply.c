@@ -26,7 +26,6 @@
 /* One call. */
 typedef struct Run
 {
-	const char *what;			/* the function, for messages */
 	ReturnSetInfo *result;
 	DbmExtension ext;
 	const char *schema;			/* target schema, "" is the database as it is */
@@ -44,7 +43,9 @@ static void apply_pending(Run *run, int64 steps, Datum up_to, const char *versio
 static void notice_newer(const Run *run, Datum up_to, const char *version);
 static void notice_skipped(const Run *run, Datum up_to);
 static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check);
-static void roll_back(Run *run, int64 steps, int64 after);
+static void roll_back(Run *run, int64 steps, const char *version, Datum key);
+static List *choose_applied(const Run *run, int64 steps, const char *version, Datum key);
+static int64 position_of(const Run *run, const char *version, Datum key);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
 static void check_deferred(Run *run);
@@ -92,7 +93,7 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 
 	begin_run(&run, "migrate.rollback()", fcinfo, 1, 2);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
-	roll_back(&run, steps_argument(fcinfo, 0, false), 0);
+	roll_back(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	dbm_catalog_close();
 	return (Datum) 0;
 }
@@ -104,23 +105,12 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 	Run			run;
 	const char *version;
 	Datum		key;
-	int64		after = 0;
 
 	begin_run(&run, "migrate.rollback_to()", fcinfo, 1, 2);
 	key = version_argument(fcinfo, 0, &version);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
-
 	/* exactly 0 is everything; 0000 may be the version of a migration */
-	if (strcmp(version, "0") != 0)
-	{
-		after = dbm_catalog_position(&run.ext, run.schema, key);
-		if (after < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("migration %s is not applied", version),
-					 errhint("See what is applied with: SELECT * FROM migrate.status();")));
-	}
-	roll_back(&run, ALL_STEPS, after);
+	roll_back(&run, ALL_STEPS, strcmp(version, "0") == 0 ? NULL : version, key);
 	dbm_catalog_close();
 	return (Datum) 0;
 }
@@ -130,19 +120,13 @@ Datum
 dbmigrate_redo(PG_FUNCTION_ARGS)
 {
 	Run			run;
-	int64		steps;
 	List	   *chosen;
 
 	begin_run(&run, "migrate.redo()", fcinfo, 1, 2);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
-	steps = steps_argument(fcinfo, 0, false);
-	if (dbm_catalog_to_roll_back(&run.ext, run.schema, steps, 0) != NIL)
+	chosen = choose_applied(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
+	if (chosen != NIL)
 	{
-		dbm_lock_for_run(&run.ext);
-		chosen = dbm_catalog_to_roll_back(&run.ext, run.schema, steps, 0);
-		dbm_refuse_changed(chosen);
-		dbm_refuse_without_down(chosen);
-		dbm_refuse_scripts(&run.ext, chosen, false);
 		dbm_refuse_scripts(&run.ext, chosen, true);
 		run.number = dbm_catalog_next_run(&run.ext);
 		roll_back_list(&run, chosen);
@@ -159,7 +143,6 @@ static void
 begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, int extra_arg)
 {
 	memset(run, 0, sizeof(Run));
-	run->what = what;
 	dbm_check_caller(what);
 	InitMaterializedSRF(fcinfo, 0);
 	run->result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -308,24 +291,55 @@ choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
 	return chosen;
 }
 
-/* Roll back the last few, or all with a position above "after". */
+/* Roll back the last few, or what was applied after a version. */
 static void
-roll_back(Run *run, int64 steps, int64 after)
+roll_back(Run *run, int64 steps, const char *version, Datum key)
 {
-	List	   *chosen;
+	List	   *chosen = choose_applied(run, steps, version, key);
 
-	if (dbm_catalog_to_roll_back(&run->ext, run->schema, steps, after) == NIL)
-		return;
-	dbm_lock_for_run(&run->ext);
-	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps, after);
 	if (chosen == NIL)
 		return;
-	dbm_refuse_changed(chosen);
-	dbm_refuse_without_down(chosen);
-	dbm_refuse_scripts(&run->ext, chosen, false);
 	run->number = dbm_catalog_next_run(&run->ext);
 	roll_back_list(run, chosen);
 	dbm_run_finished();
+}
+
+/*
+ * What is to be rolled back, newest first, with the lock taken unless there
+ * is nothing.  All is read again under the lock, the place of "version", too:
+ * another run may have applied it anew.
+ */
+static List *
+choose_applied(const Run *run, int64 steps, const char *version, Datum key)
+{
+	List	   *chosen;
+
+	if (dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
+								 position_of(run, version, key)) == NIL)
+		return NIL;
+	dbm_lock_for_run(&run->ext);
+	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
+									  position_of(run, version, key));
+	dbm_refuse_changed(chosen);
+	dbm_refuse_without_down(chosen);
+	dbm_refuse_scripts(&run->ext, chosen, false);
+	return chosen;
+}
+
+/* Where a version stands in the order of application; NULL is before all. */
+static int64
+position_of(const Run *run, const char *version, Datum key)
+{
+	int64		position = 0;
+
+	if (version)
+		position = dbm_catalog_position(&run->ext, run->schema, key);
+	if (position < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("migration %s is not applied", version),
+				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
+	return position;
 }
 
 static void

@@ -69,40 +69,6 @@ static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
 static void add_record(DbmParams *params, const DbmRecord *record);
 
-PG_FUNCTION_INFO_V1(dbmigrate_script_sha256);
-
-/* SQL: migrate.script_sha256(script text) returns bytea */
-Datum
-dbmigrate_script_sha256(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_DATUM(dbm_catalog_sha256(PG_GETARG_DATUM(0)));
-}
-
-/* SHA-256 of the exact bytes of a text, in UTF-8, as bytea. */
-Datum
-dbm_catalog_sha256(Datum script)
-{
-	text	   *source = DatumGetTextPP(script);
-	int			len = VARSIZE_ANY_EXHDR(source);
-	char	   *converted = dbm_checksum_utf8(VARDATA_ANY(source), &len);
-
-	/* text and bytea are the same but for the encoding rules */
-	if (converted != VARDATA_ANY(source))
-		source = cstring_to_text_with_len(converted, len);
-	return DirectFunctionCall1(sha256_bytea, PointerGetDatum(source));
-}
-
-/* A SHA-256 digest as bytea. */
-Datum
-dbm_catalog_bytea(const uint8 *digest)
-{
-	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-
-	SET_VARSIZE(result, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	memcpy(VARDATA(result), digest, PG_SHA256_DIGEST_LENGTH);
-	return PointerGetDatum(result);
-}
-
 /*
  * Find the extension and connect to SPI; the caller's memory context stays
  * current.  Error 55000 if the library and the SQL objects do not belong
@@ -140,7 +106,7 @@ dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 int64
 dbm_catalog_next_run(const DbmExtension *ext)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_query(ext, "SELECT pg_catalog.nextval('migrate.run_seq')", &params, SPI_OK_SELECT);
 	return dbm_column_int(0, 1, 0);
@@ -174,7 +140,7 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
 List *
 dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, up_to);
@@ -194,7 +160,7 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 List *
 dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_param_int64(&params, after);
@@ -212,7 +178,7 @@ dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 step
 DbmMigration *
 dbm_catalog_migration(const DbmExtension *ext, const char *schema, Datum version_key)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 	List	   *found;
 
 	dbm_param_text(&params, schema);
@@ -230,7 +196,7 @@ dbm_catalog_migration(const DbmExtension *ext, const char *schema, Datum version
 List *
 dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
@@ -247,7 +213,7 @@ dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key
 int64
 dbm_catalog_position(const DbmExtension *ext, const char *schema, Datum version_key)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
@@ -263,7 +229,7 @@ dbm_catalog_position(const DbmExtension *ext, const char *schema, Datum version_
 char *
 dbm_catalog_newest(const DbmExtension *ext, const char *schema)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_query(ext, "SELECT migrate.version($1)", &params, SPI_OK_SELECT);
@@ -277,7 +243,7 @@ dbm_catalog_newest(const DbmExtension *ext, const char *schema)
 bool
 dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_query(ext,
@@ -306,7 +272,7 @@ dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
 char *
 dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up, int *len)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 	char	   *result;
 
 	dbm_param_text(&params, migration->id);
@@ -340,7 +306,7 @@ dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, 
 void
 dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	add_record(&params, record);
 	dbm_query(ext, INSERT_HISTORY, &params, SPI_OK_INSERT);
@@ -351,7 +317,7 @@ dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record)
 void
 dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	add_record(&params, record);
 	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
@@ -370,7 +336,7 @@ dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record)
 void
 dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	add_record(&params, record);
 	dbm_query_saved(ext, &plan_record_undone,
@@ -385,7 +351,7 @@ dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record)
 bool
 dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
 	dbm_query(ext,

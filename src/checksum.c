@@ -12,7 +12,9 @@
 #include "postgres.h"
 
 #include "common/cryptohash.h"
+#include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
@@ -29,6 +31,40 @@ struct DbmChecksum
 static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
 static void add_byte(DbmChecksum *checksum, uint8 byte);
 static void flush(DbmChecksum *checksum);
+
+PG_FUNCTION_INFO_V1(dbmigrate_script_sha256);
+
+/* SQL: migrate.script_sha256(script text) returns bytea */
+Datum
+dbmigrate_script_sha256(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(dbm_checksum_text(PG_GETARG_DATUM(0)));
+}
+
+/* SHA-256 of the exact bytes of a text, in UTF-8, as bytea. */
+Datum
+dbm_checksum_text(Datum script)
+{
+	text	   *source = DatumGetTextPP(script);
+	int			len = VARSIZE_ANY_EXHDR(source);
+	char	   *converted = dbm_checksum_utf8(VARDATA_ANY(source), &len);
+
+	/* text and bytea are the same but for the encoding rules */
+	if (converted != VARDATA_ANY(source))
+		source = cstring_to_text_with_len(converted, len);
+	return DirectFunctionCall1(sha256_bytea, PointerGetDatum(source));
+}
+
+/* A SHA-256 digest as bytea. */
+Datum
+dbm_checksum_bytea(const uint8 *digest)
+{
+	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+
+	SET_VARSIZE(result, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	memcpy(VARDATA(result), digest, PG_SHA256_DIGEST_LENGTH);
+	return PointerGetDatum(result);
+}
 
 DbmChecksum *
 dbm_checksum_begin(void)

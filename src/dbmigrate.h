@@ -47,6 +47,8 @@ extern DbmChecksum *dbm_checksum_begin(void);
 extern void dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len);
 extern void dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len);
 extern void dbm_checksum_replace(DbmChecksum *checksum, const char *bytes, int len);
+extern Datum dbm_checksum_text(Datum script);
+extern Datum dbm_checksum_bytea(const uint8 *digest);
 extern char *dbm_checksum_utf8(const char *bytes, int *len);
 extern void dbm_checksum_end(DbmChecksum *checksum, uint8 *digest);
 
@@ -297,8 +299,6 @@ typedef struct DbmRecord
 	bool		baseline;
 } DbmRecord;
 
-extern Datum dbm_catalog_sha256(Datum script);
-extern Datum dbm_catalog_bytea(const uint8 *digest);
 extern Datum dbm_catalog_interval(int64 microseconds);
 extern void dbm_catalog_open(DbmExtension *ext);
 extern void dbm_catalog_close(void);
@@ -366,7 +366,6 @@ extern bool dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistrat
 extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
 							   const DbmStored *stored);
-extern bool dbm_registry_version_taken(const DbmExtension *ext, Datum version_key);
 extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
 extern void dbm_registry_approve(const DbmExtension *ext, const DbmStored *stored);
 extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);

@@ -97,8 +97,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		wanted.version = fresh_version(when);
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-		if (!dbm_registry_version_taken(&ext, wanted.version_key) &&
-			dbm_registry_insert(&ext, &wanted))
+		if (dbm_registry_insert(&ext, &wanted))
 			break;
 	}
 	dbm_catalog_close();
@@ -166,7 +165,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	migration.id = stored->id;
 	migration.version = wanted.version;
 	migration.name = wanted.name;
-	migration.checksum = dbm_catalog_bytea(wanted.up_script->checksum);
+	migration.checksum = dbm_checksum_bytea(wanted.up_script->checksum);
 	record.run = dbm_catalog_next_run(&ext);
 	dbm_catalog_record(&ext, &record);
 	dbm_catalog_close();

@@ -33,7 +33,7 @@ static bool same_environments(Datum stored, Datum wanted);
 DbmStored *
 dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 	DbmStored  *stored;
 
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
@@ -55,12 +55,12 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	stored->up_author = dbm_column_text(0, 8);
 	stored->down_author = dbm_column_is_null(0, 9) ? NULL : dbm_column_text(0, 9);
 	stored->is_applied = dbm_column_bool(0, 13);
-	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_catalog_sha256(wanted->up),
+	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_checksum_text(wanted->up),
 								   stored->up_sha256,
 								   false, -1);
 	stored->same_down = wanted->down == 0 ||
 		(!dbm_column_is_null(0, 11) &&
-		 datumIsEqual(dbm_catalog_sha256(wanted->down),
+		 datumIsEqual(dbm_checksum_text(wanted->down),
 					  stored->down_sha256, false, -1));
 	stored->same_tokens = wanted->up_script != NULL && memcmp(VARDATA(DatumGetByteaPCopy(dbm_column_datum(0, 12))),
 								 wanted->up_script->checksum,
@@ -88,7 +88,7 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 	DbmParams	params = {0};
 
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
-	dbm_param_datum(&params, BYTEAOID, dbm_catalog_bytea(wanted->up_script->checksum));
+	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(wanted->up_script->checksum));
 	dbm_query_saved(ext, &plan_contradicts,
 					"SELECT FROM migrate.applied a WHERE a.version_key OPERATOR(pg_catalog.=) $1"
 					" AND a.checksum OPERATOR(pg_catalog.<>) $2 LIMIT 1",
@@ -103,7 +103,7 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 bool
 dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	add_registration(&params, wanted);
 	dbm_query_saved(ext, &plan_insert,
@@ -131,7 +131,7 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 bool
 dbm_registry_load(const DbmExtension *ext, Datum version_key, DbmRegistration *registration)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	memset(registration, 0, sizeof(DbmRegistration));
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
@@ -156,18 +156,6 @@ dbm_registry_load(const DbmExtension *ext, Datum version_key, DbmRegistration *r
 	return true;
 }
 
-/* Is this version registered? */
-bool
-dbm_registry_version_taken(const DbmExtension *ext, Datum version_key)
-{
-	DbmParams		params = {0};
-
-	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
-	dbm_query(ext, "SELECT FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
-			&params, SPI_OK_SELECT);
-	return SPI_processed > 0;
-}
-
 /*
  * Change a stored migration.  The author and the approval of a script change
  * with its bytes only.
@@ -175,7 +163,7 @@ dbm_registry_version_taken(const DbmExtension *ext, Datum version_key)
 void
 dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	add_registration(&params, wanted);
 	dbm_param_text(&params, stored->id);
@@ -210,7 +198,7 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 void
 dbm_registry_delete(const DbmExtension *ext, const char *id)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, id);
 	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
@@ -264,7 +252,7 @@ dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
 void
 dbm_registry_accept_text(const DbmExtension *ext, const char *id)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, id);
 	dbm_query(ext,
@@ -279,11 +267,11 @@ void
 dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration, bool is_up,
 							const DbmScript *script)
 {
-	DbmParams		params = {0};
+	DbmParams	params = {0};
 
 	dbm_param_text(&params, migration->id);
 	dbm_param_int64(&params, script->ncommands);
-	dbm_param_datum(&params, BYTEAOID, dbm_catalog_bytea(script->checksum));
+	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(script->checksum));
 	dbm_param_int64(&params, DBM_SERVER_MAJOR);
 	dbm_query(ext,
 			is_up ?
@@ -310,7 +298,7 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_bool(params, wanted->down_online);
 	dbm_param_int64(params, up->ncommands);
 	dbm_param(params, INT8OID, Int64GetDatum(wanted->down_statements), wanted->down_statements < 0);
-	dbm_param_datum(params, BYTEAOID, dbm_catalog_bytea(up->checksum));
+	dbm_param_datum(params, BYTEAOID, dbm_checksum_bytea(up->checksum));
 	dbm_param_text(params, up->unreadable ? up->unreadable->message : NULL);
 	dbm_param_text(params, down && down->unreadable ? down->unreadable->message : NULL);
 	dbm_param_int64(params, DBM_SERVER_MAJOR);
