@@ -11,17 +11,24 @@ PGFILEDESC = "dbmigrate - schema migrations inside the database"
 
 OBJS = \
 	$(WIN32RES) \
+	src/addfiles.o \
 	src/analyze.o \
 	src/apply.o \
 	src/catalog.o \
 	src/checksum.o \
 	src/classify.o \
+	src/comment.o \
 	src/copydata.o \
 	src/dbmigrate.o \
 	src/deferred.o \
 	src/errors.o \
 	src/execute.o \
+	src/filename.o \
+	src/fileset.o \
+	src/format.o \
+	src/load.o \
 	src/lock.o \
+	src/marker.o \
 	src/problem.o \
 	src/progress.o \
 	src/query.o \
@@ -30,6 +37,7 @@ OBJS = \
 	src/registry.o \
 	src/require.o \
 	src/script.o \
+	src/store.o \
 	src/takeover.o \
 	src/target.o \
 	src/tokens.o \

@@ -30,6 +30,7 @@ CREATE TABLE migrate.migration (
     id                 text COLLATE "C" NOT NULL,
     version            text,
     version_key        numeric[],
+    baseline_key       numeric[],
     name               text NOT NULL,
     environments       text[],
     up_online          boolean NOT NULL,
@@ -57,15 +58,17 @@ CREATE TABLE migrate.migration (
     up                 text NOT NULL,
     down               text,
     CONSTRAINT migration_pkey PRIMARY KEY (id),
-    CONSTRAINT migration_version_check CHECK ((version IS NULL) OPERATOR(pg_catalog.=) (version_key IS NULL))
+    CONSTRAINT migration_version_check CHECK ((version IS NULL) OPERATOR(pg_catalog.=) (version_key IS NULL)),
+    CONSTRAINT migration_baseline_check CHECK (version_key IS NULL OR baseline_key IS NULL)
 );
 COMMENT ON TABLE migrate.migration IS 'registered migrations; written by migrate.add() and its relatives only';
-COMMENT ON COLUMN migrate.migration.id IS 'the version as first written, or R__name for a repeatable migration';
+COMMENT ON COLUMN migrate.migration.id IS 'the version as first written, R__name for a repeatable migration, or B__version for a baseline script';
 COMMENT ON COLUMN migrate.migration.version_key IS 'the version as numbers, for comparing';
+COMMENT ON COLUMN migrate.migration.baseline_key IS 'in an empty target schema the script stands for everything up to this version';
 COMMENT ON COLUMN migrate.migration.environments IS 'where the migration runs; NULL is everywhere';
 COMMENT ON COLUMN migrate.migration.up_online IS 'the up script must run outside a transaction block';
 COMMENT ON COLUMN migrate.migration.down_online IS 'the down script must run outside a transaction block';
-COMMENT ON COLUMN migrate.migration.up_statements IS 'number of statements in the up script';
+COMMENT ON COLUMN migrate.migration.up_statements IS 'number of statements in the up script; -1 if only the down script is known yet';
 COMMENT ON COLUMN migrate.migration.down_statements IS 'number of statements in the down script; 0 is nothing to undo, NULL is cannot be rolled back';
 COMMENT ON COLUMN migrate.migration.checksum IS 'SHA-256 over the tokens of the up script, without comments and white space';
 COMMENT ON COLUMN migrate.migration.unreadable IS 'why the server it was registered on could not parse the up script';
@@ -79,6 +82,7 @@ COMMENT ON COLUMN migrate.migration.altered IS 'a script is not what was registe
 -- constraints of a database have no business here.
 CREATE UNIQUE INDEX migration_version_idx ON migrate.migration (version_key);
 CREATE INDEX migration_altered_idx ON migrate.migration (id) WHERE altered;
+CREATE INDEX migration_baseline_idx ON migrate.migration (baseline_key) WHERE baseline_key IS NOT NULL;
 -- Scripts are read whole and often; compressed they would be read slower.
 ALTER TABLE migrate.migration ALTER COLUMN up SET STORAGE EXTERNAL;
 ALTER TABLE migrate.migration ALTER COLUMN down SET STORAGE EXTERNAL;
@@ -171,38 +175,56 @@ CREATE FUNCTION migrate.state(
     schema text,
     OUT id text, OUT version text, OUT version_key numeric[], OUT name text, OUT state text,
     OUT applied_at timestamptz, OUT applied_by text, OUT duration interval,
-    OUT can_rollback boolean, OUT "position" bigint, OUT registered boolean)
+    OUT can_rollback boolean, OUT "position" bigint, OUT registered boolean,
+    OUT baseline boolean, OUT to_run boolean)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
-    SELECT coalesce(m.id, a.id),
-           coalesce(m.version, a.version),
-           coalesce(m.version_key, a.version_key),
-           coalesce(m.name, a.name),
+    SELECT s.id, s.version, s.version_key, s.name, s.state, s.applied_at, s.applied_by, s.duration,
+           s.can_rollback, s.position, s.registered, s.baseline,
+           -- what is applied is not run again, but for a repeatable migration
+           s.registered AND (s.position IS NULL OR s.version_key IS NULL)
+           AND s.state NOT IN ('applied', 'skipped', 'superseded')
+      FROM (
+    SELECT coalesce(m.id, a.id) AS id,
+           coalesce(m.version, a.version, CASE WHEN m.baseline_key IS NOT NULL THEN substr(m.id, 4) END) AS version,
+           coalesce(m.version_key, m.baseline_key, a.version_key) AS version_key,
+           coalesce(m.name, a.name) AS name,
            CASE
                WHEN a.state <> 'applied' THEN a.state
                WHEN m.id IS NULL THEN CASE WHEN a.baseline THEN 'applied' ELSE 'missing' END
                WHEN m.altered THEN 'changed'
-               WHEN a.id IS NOT NULL THEN
+               WHEN a.id IS NOT NULL AND (m.version_key IS NOT NULL OR m.baseline_key IS NOT NULL
+                                          OR a.checksum = m.checksum) THEN
                     CASE WHEN a.checksum <> m.checksum THEN 'changed' ELSE 'applied' END
                WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b
                                        WHERE b.target_schema = $1 AND b.baseline) THEN 'applied'
                WHEN m.environments IS NOT NULL
                     AND NOT coalesce(lower(current_setting('dbmigrate.environment', true))
                                      = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
+               -- the newest baseline script runs first, and only where nothing did
+               WHEN m.baseline_key IS NOT NULL
+                    AND (EXISTS (SELECT FROM migrate.applied p WHERE p.target_schema = $1 AND p.version_key IS NOT NULL)
+                         OR m.baseline_key < (SELECT max(b.baseline_key) FROM migrate.migration b
+                                               WHERE b.baseline_key IS NOT NULL)) THEN 'superseded'
+               WHEN m.version_key <= (SELECT max(b.baseline_key) FROM migrate.migration b
+                                       WHERE b.baseline_key IS NOT NULL)
+                    AND NOT EXISTS (SELECT FROM migrate.applied p
+                                     WHERE p.target_schema = $1 AND p.version_key IS NOT NULL) THEN 'superseded'
                WHEN m.version_key < (SELECT max(n.version_key) FROM migrate.applied n
                                       WHERE n.target_schema = $1) THEN 'out_of_order'
                WHEN m.unreadable IS NOT NULL THEN 'unreadable'
                ELSE 'pending'
-           END,
+           END AS state,
            a.applied_at,
            a.applied_by,
            a.duration,
-           m.down_statements IS NOT NULL,
+           m.down_statements IS NOT NULL AS can_rollback,
            a.position,
-           m.id IS NOT NULL
+           m.id IS NOT NULL AS registered,
+           m.baseline_key IS NOT NULL AS baseline
       FROM migrate.migration m
-      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1) a ON a.id = m.id;
+      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1) a ON a.id = m.id) s;
 END;
 COMMENT ON FUNCTION migrate.state(text) IS 'every known migration with its state; internal, use migrate.status()';
 
@@ -231,6 +253,37 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_create';
 COMMENT ON FUNCTION migrate."create"(text, text, text) IS
     'register a migration under a fresh version made from the time, and return the version';
+
+CREATE FUNCTION migrate.add_file(
+    filename text,
+    content text,
+    format text DEFAULT 'auto',
+    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_add_file';
+COMMENT ON FUNCTION migrate.add_file(text, text, text) IS
+    'register a migration from the name and the content of a file';
+
+CREATE FUNCTION migrate.add_files(
+    files jsonb,
+    format text DEFAULT 'auto',
+    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_add_files';
+COMMENT ON FUNCTION migrate.add_files(jsonb, text) IS
+    'register the migrations of a directory, given as {"name": "content", ...}';
+
+CREATE FUNCTION migrate.load(
+    directory text,
+    format text DEFAULT 'auto',
+    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_load';
+COMMENT ON FUNCTION migrate.load(text, text) IS
+    'register the migrations of a directory on the server';
 
 CREATE FUNCTION migrate.remove(version text)
 RETURNS void
@@ -349,7 +402,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.version, s.name, s.state
       FROM migrate.state(coalesce($1, '')) s
-     WHERE s.position IS NULL AND s.state NOT IN ('applied', 'skipped')
+     WHERE s.to_run
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
 COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order';
@@ -380,10 +433,10 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH known AS (
-        SELECT concat_ws('_', s.version, nullif(s.name, '')) AS name, s.state, s.version_key,
-               s.position IS NOT NULL OR s.state = 'applied' AS is_applied
+        SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
+               s.state, s.version_key, NOT s.to_run AS is_applied
           FROM migrate.state(coalesce($1, '')) s
-         WHERE s.state <> 'skipped'
+         WHERE s.state NOT IN ('skipped', 'superseded')
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
@@ -415,7 +468,8 @@ LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT jsonb_build_object(
                'results', coalesce(jsonb_agg(jsonb_build_object(
-                   'name', concat_ws('_', r.version, nullif(r.name, '')),
+                   'name', CASE WHEN r.version IS NULL THEN 'R__' || r.name
+                                ELSE concat_ws('_', r.version, nullif(r.name, '')) END,
                    'direction', 'up',
                    'timestamp', clock_timestamp(),
                    'success', true)), '[]'),

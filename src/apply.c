@@ -115,23 +115,33 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* SQL: migrate.redo(steps, schema, extra_search_path, confirm) */
+/*
+ * SQL: migrate.redo(steps, schema, extra_search_path, confirm)
+ *
+ * Repeatable migrations that were up to date are so afterwards.
+ */
 Datum
 dbmigrate_redo(PG_FUNCTION_ARGS)
 {
 	Run			run;
 	List	   *chosen;
+	ListCell   *lc;
 
 	begin_run(&run, "migrate.redo()", fcinfo, 1, 2);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	chosen = choose_applied(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	if (chosen != NIL)
 	{
+		List	   *repeatables = dbm_catalog_repeatables(&run.ext, run.schema);
+
 		dbm_refuse_scripts(&run.ext, chosen, true);
+		dbm_refuse_scripts(&run.ext, repeatables, true);
 		run.number = dbm_catalog_next_run(&run.ext);
 		roll_back_list(&run, chosen);
 		for (int i = list_length(chosen) - 1; i >= 0; i--)
 			run_migration(&run, list_nth(chosen, i), true);
+		foreach(lc, repeatables)
+			run_migration(&run, lfirst(lc), true);
 		dbm_run_finished();
 	}
 	dbm_catalog_close();
@@ -194,7 +204,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 
 	if (version)
 	{
-		target = dbm_catalog_migration(&run->ext, run->schema, up_to);
+		target = dbm_catalog_migration(&run->ext, run->schema, version);
 		if (target == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -278,8 +288,7 @@ choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (!migration->is_applied && migration->is_wanted &&
-			strcmp(migration->state, "skipped") != 0 &&
+		if (migration->to_run && migration->is_wanted &&
 			(steps == ALL_STEPS || list_length(chosen) < steps))
 			chosen = lappend(chosen, migration);
 	}
@@ -349,6 +358,7 @@ roll_back_list(Run *run, List *chosen)
 
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), false);
+	dbm_catalog_repeat(&run->ext, run->schema);
 }
 
 /* Run one script and record it. */
@@ -363,7 +373,8 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 		.target_schema = run->schema,
 		.migration = migration,
 		.run = run->number,
-		.execution = &execution
+		.execution = &execution,
+		.baseline = migration->is_baseline
 	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate migration",
 												  ALLOCSET_DEFAULT_SIZES);

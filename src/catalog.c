@@ -34,14 +34,14 @@
 enum
 {
 	COL_ID = 1, COL_VERSION, COL_VERSION_KEY, COL_NAME, COL_STATE, COL_APPLIED, COL_REGISTERED,
-	COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
+	COL_BASELINE, COL_TO_RUN, COL_FROM_FILE, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
 	COL_UP_STATEMENTS, COL_UP_ONLINE, COL_UP_UNREADABLE, COL_UP_AUTHOR, COL_UP_APPROVER, COL_UP_SHA256,
 	COL_DOWN_STATEMENTS, COL_DOWN_ONLINE, COL_DOWN_UNREADABLE, COL_DOWN_AUTHOR, COL_DOWN_APPROVER, COL_DOWN_SHA256
 };
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
-	" s.position IS NOT NULL, s.registered, " wanted ", m.analyzed_on, m.checksum," \
+	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, m.file_name IS NOT NULL, " wanted ", m.analyzed_on, m.checksum," \
 	" m.up_statements, m.up_online, m.unreadable, m.up_author, m.up_approved_by, m.up_sha256," \
 	" m.down_statements, m.down_online, m.down_unreadable, m.down_author, m.down_approved_by, m.down_sha256"
 
@@ -67,6 +67,7 @@ static SPIPlanPtr plan_record_undone = NULL;
 static void look_up_extension(DbmExtension *ext);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
+static void forget_applied(const DbmExtension *ext, const DbmRecord *record);
 static void add_record(DbmParams *params, const DbmRecord *record);
 
 /*
@@ -125,6 +126,11 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
 	dbm_query_saved(ext, &plan_all_applied,
 					"SELECT NOT EXISTS (SELECT FROM migrate.migration m WHERE m.altered)"
 					" AND NOT EXISTS (SELECT FROM migrate.migration m"
+					"  JOIN migrate.applied a ON a.target_schema OPERATOR(pg_catalog.=) $1"
+					"   AND a.id OPERATOR(pg_catalog.=) m.id"
+					"  WHERE m.version_key IS NULL"
+					"  AND (a.checksum OPERATOR(pg_catalog.=) m.checksum) IS NOT TRUE)"
+					" AND NOT EXISTS (SELECT FROM migrate.migration m"
 					"  WHERE NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
 					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
 					"   AND a.state OPERATOR(pg_catalog.=) 'applied'))",
@@ -147,7 +153,7 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 	dbm_query(ext,
 			MIGRATION_COLUMNS("$2 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $2")
 			FROM_STATE
-			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing'])"
+			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing', 'superseded'])"
 			" ORDER BY s.version_key NULLS LAST, s.name",
 			&params, SPI_OK_SELECT);
 	return fetch_migrations();
@@ -155,7 +161,8 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 
 /*
  * What was applied last, newest first: at most "steps" (-1 for all) with a
- * position above "after".
+ * position above "after".  Repeatable migrations are not counted: they have
+ * no place in the order of versions.
  */
 List *
 dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
@@ -168,28 +175,52 @@ dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 step
 	dbm_query(ext,
 			MIGRATION_COLUMNS("true")
 			FROM_STATE
-			" WHERE s.position OPERATOR(pg_catalog.>) $2"
+			" WHERE s.position OPERATOR(pg_catalog.>) $2 AND s.version_key IS NOT NULL"
 			" ORDER BY s.position DESC LIMIT $3",
 			&params, SPI_OK_SELECT);
 	return fetch_migrations();
 }
 
-/* One migration by its version, NULL if it is not known at all. */
+/* One migration by its version or id, NULL if it is not known at all. */
 DbmMigration *
-dbm_catalog_migration(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_catalog_migration(const DbmExtension *ext, const char *schema, const char *version)
 {
+	bool		is_id = dbm_version_is_id(version);
 	DbmParams	params = {0};
 	List	   *found;
 
 	dbm_param_text(&params, schema);
-	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
-	dbm_query(ext,
-			MIGRATION_COLUMNS("true")
-			FROM_STATE
-			" WHERE s.version_key OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_SELECT);
+	if (is_id)
+		dbm_param_text(&params, version);
+	else
+		dbm_param_datum(&params, NUMERICARRAYOID, PointerGetDatum(dbm_version_parse(version)));
+	dbm_query(ext, is_id ?
+			  MIGRATION_COLUMNS("true")
+			  FROM_STATE
+			  " WHERE s.id OPERATOR(pg_catalog.=) $2" :
+			  MIGRATION_COLUMNS("true")
+			  FROM_STATE
+			  " WHERE s.version_key OPERATOR(pg_catalog.=) $2"
+			  " ORDER BY s.position IS NULL, s.baseline",
+			  &params, SPI_OK_SELECT);
 	found = fetch_migrations();
 	return found == NIL ? NULL : linitial(found);
+}
+
+/* The repeatable migrations whose present text is in force. */
+List *
+dbm_catalog_repeatables(const DbmExtension *ext, const char *schema)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, schema);
+	dbm_query(ext,
+			  MIGRATION_COLUMNS("true")
+			  FROM_STATE
+			  " WHERE s.version_key IS NULL AND s.position IS NOT NULL"
+			  " AND s.state OPERATOR(pg_catalog.=) 'applied' ORDER BY s.name",
+			  &params, SPI_OK_SELECT);
+	return fetch_migrations();
 }
 
 /* All registered migrations up to a version that are not applied. */
@@ -204,6 +235,7 @@ dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key
 			MIGRATION_COLUMNS("true")
 			FROM_STATE
 			" WHERE s.version_key OPERATOR(pg_catalog.<=) $2 AND s.registered AND s.position IS NULL"
+			" AND NOT s.baseline"
 			" ORDER BY s.version_key",
 			&params, SPI_OK_SELECT);
 	return fetch_migrations();
@@ -313,12 +345,17 @@ dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record)
 	dbm_query_expect_one_row("migrate.history");
 }
 
-/* A history row, and with its number as position a row of migrate.applied. */
+/*
+ * A history row, and with its number as position a row of migrate.applied,
+ * which takes the place of the one a repeatable migration has from last time.
+ */
 void
 dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record)
 {
 	DbmParams	params = {0};
 
+	if (record->migration->is_applied && record->migration->version_key == 0)
+		forget_applied(ext, record);
 	add_record(&params, record);
 	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
 	dbm_param_bool(&params, record->baseline);
@@ -344,6 +381,36 @@ dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record)
 				  " DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $3"
 				  " AND a.id OPERATOR(pg_catalog.=) $4",
 				  &params, SPI_OK_DELETE);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/*
+ * Versions were rolled back, and what repeatable migrations made may have gone
+ * with them: they are run again next time.
+ */
+void
+dbm_catalog_repeat(const DbmExtension *ext, const char *schema)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, schema);
+	dbm_query(ext,
+			  "UPDATE migrate.applied SET checksum = NULL"
+			  " WHERE target_schema OPERATOR(pg_catalog.=) $1 AND version_key IS NULL",
+			  &params, SPI_OK_UPDATE);
+}
+
+static void
+forget_applied(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, record->target_schema);
+	dbm_param_text(&params, record->migration->id);
+	dbm_query(ext,
+			  "DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+			  " AND a.id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.applied");
 }
 
@@ -420,6 +487,9 @@ fetch_migration(uint64 row)
 	migration->state = dbm_column_text(row, COL_STATE);
 	migration->is_applied = dbm_column_bool(row, COL_APPLIED);
 	migration->is_registered = dbm_column_bool(row, COL_REGISTERED);
+	migration->is_baseline = dbm_column_bool(row, COL_BASELINE);
+	migration->to_run = dbm_column_bool(row, COL_TO_RUN);
+	migration->from_file = dbm_column_bool(row, COL_FROM_FILE);
 	migration->is_wanted = dbm_column_bool(row, COL_WANTED);
 	migration->analyzed_on = dbm_column_int(row, COL_ANALYZED_ON, 0);
 	migration->checksum = dbm_column_datum(row, COL_CHECKSUM);

@@ -13,6 +13,7 @@
 
 #include "common/sha2.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "utils/timestamp.h"
 
@@ -32,6 +33,8 @@ extern bool dbm_progress;
 /* version.c */
 
 extern struct ArrayType *dbm_version_parse(const char *version);
+extern bool dbm_version_is_valid(const char *version);
+extern bool dbm_version_is_id(const char *version);
 
 /* classify.c */
 
@@ -51,6 +54,17 @@ extern Datum dbm_checksum_text(Datum script);
 extern Datum dbm_checksum_bytea(const uint8 *digest);
 extern char *dbm_checksum_utf8(const char *bytes, int *len);
 extern void dbm_checksum_end(DbmChecksum *checksum, uint8 *digest);
+
+/* comment.c */
+
+/*
+ * A line comment at top level: where it is, how long, and where the last token
+ * of the statement ends that it interrupts, -1 if it is between statements.
+ * Returns whether the statement ends there.
+ */
+typedef bool (*DbmCommentHook) (void *arg, int start, int len, int open_statement_end);
+
+extern int	dbm_comment_find(const char *text, int from, int to);
 
 /* tokens.c */
 
@@ -138,12 +152,106 @@ extern int	dbm_count_lines(const char *text, int from, int to);
 /* script.c */
 
 extern DbmScript *dbm_script_scan(char *text, int len, bool want_checksum);
+extern DbmScript *dbm_script_scan_comments(char *text, int len, DbmCommentHook hook, void *arg);
 extern void dbm_script_free(DbmScript *script);
 extern int	dbm_script_pin_settings(void);
 
 /* analyze.c */
 
 extern void dbm_script_analyze(DbmScript *script);
+
+/* marker.c */
+
+/* Whose files these are; in the order of the names in format.c. */
+typedef enum DbmFormat
+{
+	DBM_FORMAT_AUTO,
+	DBM_FORMAT_NODE_PG_MIGRATE,
+	DBM_FORMAT_PLAIN,
+	DBM_FORMAT_GOLANG_MIGRATE,
+	DBM_FORMAT_SQLX,
+	DBM_FORMAT_FOLDERS,
+	DBM_FORMAT_DBMATE,
+	DBM_FORMAT_GOOSE,
+	DBM_FORMAT_SQL_MIGRATE,
+	DBM_FORMAT_TERN,
+	DBM_FORMAT_FLYWAY,
+	DBM_FORMAT_DIESEL,
+	DBM_FORMAT_PRISMA
+} DbmFormat;
+
+typedef enum DbmMarkerKind
+{
+	DBM_MARKER_NOTHING,
+	DBM_MARKER_UP,				/* a section begins */
+	DBM_MARKER_DOWN,
+	DBM_MARKER_BLOCK_BEGIN,		/* StatementBegin */
+	DBM_MARKER_BLOCK_END,
+	DBM_MARKER_NO_TRANSACTION,
+	DBM_MARKER_UNSUPPORTED
+} DbmMarkerKind;
+
+typedef struct DbmMarker
+{
+	DbmFormat	format;
+	DbmMarkerKind kind;
+	bool		no_transaction; /* for the section that begins */
+} DbmMarker;
+
+extern bool dbm_marker_read(const char *comment, DbmMarker *marker);
+
+/* filename.c */
+
+typedef enum DbmFileRole
+{
+	DBM_FILE_LEFT_OUT,			/* no migration of ours, see reason */
+	DBM_FILE_BAD,				/* see reason and hint */
+	DBM_FILE_SECTIONS,			/* up and perhaps down, with markers or not */
+	DBM_FILE_UP,
+	DBM_FILE_DOWN,
+	DBM_FILE_REPEATABLE,
+	DBM_FILE_BASELINE,
+	DBM_FILE_SETTINGS			/* about other files, see settings_of */
+} DbmFileRole;
+
+typedef struct DbmFileName
+{
+	const char *path;
+	DbmFileRole role;
+	DbmFormat	format;			/* auto if the content decides */
+	const char *version;		/* NULL for a repeatable migration */
+	const char *name;
+	const char *dialect;		/* in the name of the file, ours; or NULL */
+	const char *folder_dialect; /* the folder's name is a database's; or NULL */
+	bool		no_transaction;
+	bool		is_flat;		/* its format has no folders */
+	int			depth;			/* folders in the path */
+	const char *settings_of;	/* path of the file or the folder */
+	const char *reason;
+	const char *hint;
+} DbmFileName;
+
+extern void dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file);
+extern bool dbm_filename_is_ours(const char *dialect);
+
+/* format.c */
+
+/* What a file says. */
+typedef struct DbmFileText
+{
+	DbmFormat	format;
+	Datum		up;				/* text */
+	Datum		down;
+	bool		has_down;
+	bool		up_no_transaction;
+	bool		down_no_transaction;
+} DbmFileText;
+
+extern DbmFormat dbm_format_by_name(const char *name);
+extern const char *dbm_format_name(DbmFormat format);
+extern const char *dbm_format_split(const char *text, int len, DbmFormat format,
+									DbmFileText *result, const char **hint);
+extern bool dbm_format_is_no_transaction(const char *text);
 
 /* errors.c */
 
@@ -259,7 +367,7 @@ extern Datum dbm_column_datum(uint64 row, int column);
 /* One of the two scripts of a migration, without its text. */
 typedef struct DbmScriptInfo
 {
-	int			statements;		/* down: -1 if it cannot be rolled back */
+	int			statements;		/* -1 if there is no such script */
 	bool		online;
 	const char *unreadable;		/* reason, or NULL */
 	const char *author;
@@ -277,6 +385,9 @@ typedef struct DbmMigration
 	const char *state;			/* as migrate.status() says it */
 	bool		is_applied;		/* has a row in migrate.applied */
 	bool		is_registered;	/* has a row in migrate.migration */
+	bool		is_baseline;	/* a script that stands for all versions up to its own */
+	bool		to_run;			/* apply has to run it, as far as the state goes */
+	bool		from_file;
 	bool		is_wanted;		/* not beyond the version asked for */
 	int			analyzed_on;	/* server major that read the scripts */
 	Datum		checksum;		/* bytea */
@@ -309,7 +420,9 @@ extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, D
 extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
 									  int64 steps, int64 after);
 extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
-										   Datum version_key);
+										   const char *version);
+extern List *dbm_catalog_repeatables(const DbmExtension *ext, const char *schema);
+extern void dbm_catalog_repeat(const DbmExtension *ext, const char *schema);
 extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
 extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
 								  Datum version_key);
@@ -327,29 +440,36 @@ extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 /* What migrate.add() is to store. */
 typedef struct DbmRegistration
 {
+	const char *id;				/* of a migration without version, else NULL */
 	const char *version;
-	Datum		version_key;
+	Datum		version_key;	/* numeric[], or 0 */
+	Datum		baseline_key;	/* numeric[] of a baseline script, or 0 */
 	const char *name;
 	Datum		environments;	/* text[], empty is everywhere; 0 keeps them */
 	const char *file_name;		/* NULL keeps it */
-	Datum		up;				/* text */
+	Datum		up;				/* text; 0 keeps it, or it is still to come */
 	Datum		down;			/* text; 0 keeps it */
 	const DbmScript *up_script;
 	const DbmScript *down_script;	/* or NULL */
 	bool		up_online;
 	bool		down_online;
 	int			down_statements;	/* -1 if it cannot be rolled back */
+	const DbmScript *refused;	/* one of the two, if it can never be run */
 } DbmRegistration;
 
 /* What is stored for a version already. */
 typedef struct DbmStored
 {
 	const char *id;
-	const char *version;
+	const char *version;		/* the id if there is no version */
+	bool		is_repeatable;
+	const char *name;
+	const char *file_name;		/* or NULL */
 	const char *up_author;
 	const char *down_author;	/* or NULL */
 	Datum		up_sha256;		/* bytea */
 	Datum		down_sha256;	/* bytea or 0 */
+	bool		has_up;			/* not the down script alone */
 	bool		is_applied;		/* in some target schema */
 	bool		same_tokens;	/* checksum of the up script */
 	bool		same_up;		/* exact bytes */
@@ -360,7 +480,7 @@ typedef struct DbmStored
 extern void dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
 										bool is_up, const DbmScript *script);
 extern DbmStored *dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted);
-extern bool dbm_registry_load(const DbmExtension *ext, Datum version_key,
+extern bool dbm_registry_load(const DbmExtension *ext, const char *id,
 							 DbmRegistration *registration);
 extern bool dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
@@ -383,8 +503,70 @@ extern void dbm_refuse_without_down(List *chosen);
 
 extern void dbm_progress_notice(const DbmMigration *migration, bool is_up);
 
+/* store.c */
+
+/* Why something is not registered. */
+typedef struct DbmTrouble
+{
+	const char *file;			/* or NULL */
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+} DbmTrouble;
+
+extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
+							   const char *hint);
+extern void dbm_trouble_throw(const DbmTrouble *trouble);
+extern void dbm_store_read(DbmRegistration *wanted);
+extern void dbm_store_throw_refused(const DbmRegistration *wanted);
+extern void dbm_store_warn(const DbmRegistration *wanted);
+extern DbmTrouble *dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted,
+								   const DbmStored *stored);
+extern bool dbm_store_is_same(const DbmStored *stored);
+extern const char *dbm_store(const DbmExtension *ext, const DbmRegistration *wanted,
+							 DbmTrouble **trouble);
+
 /* register.c */
 
+extern void dbm_check_may_register(const char *what);
 extern const char *dbm_reason(const char *reason);
+
+/* fileset.c */
+
+typedef struct DbmFile
+{
+	const char *path;			/* relative, with '/' between folders */
+	const char *content;		/* NUL-terminated */
+	int			len;
+	DbmFileName name;
+} DbmFile;
+
+/* A migration and the files it comes from. */
+typedef struct DbmFileMigration
+{
+	DbmRegistration registration;
+	DbmFormat	format;
+	const DbmFile *up_file;		/* one of the two may be NULL, or both the same */
+	const DbmFile *down_file;
+	bool		up_no_transaction;
+	bool		down_no_transaction;
+	bool		has_placeholders;	/* of Flyway */
+	bool		is_unreadable;	/* its sections are not known */
+} DbmFileMigration;
+
+typedef struct DbmFileSet
+{
+	List	   *migrations;		/* of DbmFileMigration, in order */
+	List	   *left_out;		/* of DbmFile, see name.reason */
+	List	   *troubles;		/* of DbmTrouble */
+} DbmFileSet;
+
+extern void dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set);
+
+/* addfiles.c */
+
+extern void dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *troubles,
+						  DbmFormat format, bool down_alone);
 
 #endif							/* DBMIGRATE_H */

@@ -25,6 +25,7 @@ static char *list_offenders(List *migrations, bool is_up, Offends offends, int *
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
 static bool is_out_of_order(const DbmMigration *migration, bool is_up);
+static bool is_without_up(const DbmMigration *migration, bool is_up);
 static bool is_empty(const DbmMigration *migration, bool is_up);
 static bool is_online(const DbmMigration *migration, bool is_up);
 static bool is_untrusted(const DbmMigration *migration, bool is_up);
@@ -133,6 +134,17 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s('%s', 'run by hand');",
 						 is_up ? "mark_applied" : "mark_pending", DBM_MIGRATION_REF(first))));
 
+	offenders = list_offenders(chosen, is_up, is_without_up, &count, &first);
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_plural("%d migration has no up script yet",
+							   "%d migrations have no up script yet",
+							   count, count),
+				 errdetail("Only the down script is registered: %s.", offenders),
+				 errhint("Register the other file with migrate.add_file(), or forget the migration: SELECT migrate.remove('%s');",
+						 DBM_MIGRATION_REF(first))));
+
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
 	if (count > 0)
 		ereport(ERROR,
@@ -185,7 +197,8 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 		}
 		else
 		{
-			appendStringInfo(&others, "%s%s", others.len > 0 ? ", " : "", migration->version);
+			appendStringInfo(&others, "%s%s", others.len > 0 ? ", " : "",
+							 DBM_MIGRATION_REF(migration));
 			dbm_script_free(script);
 		}
 	}
@@ -265,7 +278,13 @@ is_out_of_order(const DbmMigration *migration, bool is_up)
 static bool
 is_empty(const DbmMigration *migration, bool is_up)
 {
-	return is_up && migration->up.statements == 0;
+	return is_up && migration->up.statements == 0 && !migration->from_file;
+}
+
+static bool
+is_without_up(const DbmMigration *migration, bool is_up)
+{
+	return is_up && migration->up.statements < 0;
 }
 
 static bool

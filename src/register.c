@@ -22,14 +22,8 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
-static void check_may_register(const char *what);
 static text *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
-static void read_scripts(DbmRegistration *wanted);
-static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
-static void warn(const DbmRegistration *wanted);
-static const char *store(const DbmExtension *ext, DbmRegistration *wanted);
-static void check_change(const DbmRegistration *wanted, const DbmStored *stored);
-pg_noreturn static void refuse_changed_up(const char *version);
+static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
 static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
@@ -42,18 +36,19 @@ PG_FUNCTION_INFO_V1(dbmigrate_approve);
 /*
  * SQL: migrate.add(version, name, up, down, environments, online,
  * down_online, file_name) returns 'added', 'updated' or 'unchanged'
+ *
+ * Without a version the migration is a repeatable one.
  */
 Datum
 dbmigrate_add(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
 	DbmRegistration wanted = {0};
+	DbmTrouble *trouble = NULL;
 	const char *result;
 
-	check_may_register("migrate.add()");
-	wanted.version = text_to_cstring(text_argument(fcinfo, 0, "version"));
-	wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-	wanted.name = text_to_cstring(text_argument(fcinfo, 1, "name"));
+	dbm_check_may_register("migrate.add()");
+	name_argument(fcinfo, &wanted);
 	wanted.up = PointerGetDatum(text_argument(fcinfo, 2, "up"));
 	wanted.down = PG_ARGISNULL(3) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(3));
 	wanted.environments = PG_ARGISNULL(4) ? (Datum) 0 : PointerGetDatum(PG_GETARG_ARRAYTYPE_P(4));
@@ -63,16 +58,19 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("environments must not contain nulls")));
 
-	read_scripts(&wanted);
+	dbm_store_read(&wanted);
+	dbm_store_throw_refused(&wanted);
 	if (!PG_ARGISNULL(5))
 		wanted.up_online = PG_GETARG_BOOL(5);
 	if (!PG_ARGISNULL(6))
 		wanted.down_online = PG_GETARG_BOOL(6);
 
 	dbm_catalog_open(&ext);
-	result = store(&ext, &wanted);
+	result = dbm_store(&ext, &wanted, &trouble);
+	if (result == NULL)
+		dbm_trouble_throw(trouble);
 	dbm_catalog_close();
-	warn(&wanted);
+	dbm_store_warn(&wanted);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
@@ -84,12 +82,13 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	DbmRegistration wanted = {0};
 	pg_time_t	when = timestamptz_to_time_t(GetCurrentTimestamp());
 
-	check_may_register("migrate.create()");
+	dbm_check_may_register("migrate.create()");
 	wanted.name = text_to_cstring(text_argument(fcinfo, 0, "name"));
 	wanted.up = PointerGetDatum(text_argument(fcinfo, 1, "up"));
 	wanted.down = PG_ARGISNULL(2) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	wanted.version = fresh_version(when);
-	read_scripts(&wanted);
+	dbm_store_read(&wanted);
+	dbm_store_throw_refused(&wanted);
 
 	dbm_catalog_open(&ext);
 	for (;; when++)
@@ -101,7 +100,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 			break;
 	}
 	dbm_catalog_close();
-	warn(&wanted);
+	dbm_store_warn(&wanted);
 	PG_RETURN_TEXT_P(cstring_to_text(wanted.version));
 }
 
@@ -111,8 +110,9 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
 	DbmStored  *stored;
+	DbmTrouble *trouble;
 
-	check_may_register("migrate.remove()");
+	dbm_check_may_register("migrate.remove()");
 	dbm_catalog_open(&ext);
 	dbm_lock_for_run(&ext);
 	stored = find(&ext, fcinfo, 0);
@@ -122,7 +122,9 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is applied and cannot be forgotten", stored->version),
 				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending('%s', 'the reason');",
 						 stored->version)));
-	check_change(NULL, stored);
+	trouble = dbm_store_check(&ext, NULL, stored);
+	if (trouble)
+		dbm_trouble_throw(trouble);
 	dbm_registry_delete(&ext, stored->id);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
@@ -141,7 +143,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	DbmMigration migration = {0};
 	DbmRecord	record = {.action = "amend", .target_schema = "", .migration = &migration};
 
-	check_may_register("migrate.amend()");
+	dbm_check_may_register("migrate.amend()");
 	record.reason = dbm_reason(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	dbm_catalog_open(&ext);
 	dbm_lock_for_run(&ext);
@@ -152,12 +154,13 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is not applied", stored->version),
 				 errhint("Change a pending migration with migrate.add().")));
 
-	dbm_registry_load(&ext, PointerGetDatum(dbm_version_parse(stored->version)), &wanted);
+	dbm_registry_load(&ext, stored->id, &wanted);
 	if (!PG_ARGISNULL(1))
 		wanted.up = PointerGetDatum(PG_GETARG_TEXT_PP(1));
 	if (!PG_ARGISNULL(2))
 		wanted.down = PointerGetDatum(PG_GETARG_TEXT_PP(2));
-	read_scripts(&wanted);
+	dbm_store_read(&wanted);
+	dbm_store_throw_refused(&wanted);
 	stored = dbm_registry_stored(&ext, &wanted);
 	dbm_registry_update(&ext, &wanted, stored);
 	dbm_registry_accept_text(&ext, stored->id);
@@ -169,7 +172,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	record.run = dbm_catalog_next_run(&ext);
 	dbm_catalog_record(&ext, &record);
 	dbm_catalog_close();
-	warn(&wanted);
+	dbm_store_warn(&wanted);
 	PG_RETURN_VOID();
 }
 
@@ -179,7 +182,7 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
 
-	check_may_register("migrate.approve()");
+	dbm_check_may_register("migrate.approve()");
 	dbm_catalog_open(&ext);
 	dbm_registry_approve(&ext, find(&ext, fcinfo, 0));
 	dbm_catalog_close();
@@ -203,12 +206,32 @@ dbm_reason(const char *reason)
 	return reason;
 }
 
-static void
-check_may_register(const char *what)
+/* The checks on the caller that all functions here begin with. */
+void
+dbm_check_may_register(const char *what)
 {
 	dbm_check_not_in_script(what);
 	PreventCommandDuringRecovery(what);
 	PreventCommandIfReadOnly(what);
+}
+
+/* Version and name; without a version the name makes a repeatable migration. */
+static void
+name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted)
+{
+	wanted->name = text_to_cstring(text_argument(fcinfo, 1, "name"));
+	if (!PG_ARGISNULL(0))
+	{
+		wanted->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+		wanted->version_key = PointerGetDatum(dbm_version_parse(wanted->version));
+	}
+	else if (wanted->name[0])
+		wanted->id = psprintf("R__%s", wanted->name);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a migration without a version needs a name"),
+				 errdetail("Without a version it is run again whenever its text changes.")));
 }
 
 static text *
@@ -221,145 +244,6 @@ text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 	return PG_GETARG_TEXT_PP(arg);
 }
 
-/* Scan and parse both scripts, and derive what is stored about them. */
-static void
-read_scripts(DbmRegistration *wanted)
-{
-	const DbmScript *down;
-
-	wanted->up_script = read_script(wanted, true);
-	wanted->up_online = wanted->up_script->online;
-	wanted->down_script = NULL;
-	wanted->down_online = false;
-	wanted->down_statements = -1;
-	if (wanted->down == 0)
-		return;
-
-	down = wanted->down_script = read_script(wanted, false);
-	wanted->down_online = down->online;
-	if (down->len == 0)
-		wanted->down_statements = 0;	/* nothing to undo */
-	else if (down->unreadable)
-		wanted->down_statements = Max(down->ncommands, 1);
-	else if (down->ncommands > 0)
-		wanted->down_statements = down->ncommands;
-}
-
-static DbmScript *
-read_script(const DbmRegistration *wanted, bool is_up)
-{
-	text	   *source = DatumGetTextPP(is_up ? wanted->up : wanted->down);
-	DbmScript  *script = dbm_script_scan(text_to_cstring(source), VARSIZE_ANY_EXHDR(source), true);
-	DbmLabel	label = {wanted->version, wanted->name, is_up};
-
-	if (script->refused == NULL)
-		dbm_script_analyze(script);
-	if (script->refused)
-		dbm_throw_problem(script, script->refused, &label, NULL);
-	return script;
-}
-
-/* Say what is registered but cannot be run, at least not here. */
-static void
-warn(const DbmRegistration *wanted)
-{
-	for (int is_up = 1; is_up >= 0; is_up--)
-	{
-		const DbmScript *script = is_up ? wanted->up_script : wanted->down_script;
-		DbmLabel	label = {wanted->version, wanted->name, is_up};
-
-		if (script == NULL)
-			continue;
-		if (script->unreadable)
-			ereport(WARNING,
-					(errcode(script->unreadable->sqlerrcode),
-					 errmsg("%s cannot be read by this server: %s", dbm_label_text(&label),
-							script->unreadable->message),
-					 script->unreadable->statement > 0 ?
-					 errdetail("The trouble is in statement %d, at line %d.",
-							   script->unreadable->statement, script->unreadable->line) :
-					 errdetail("The trouble is at line %d.", script->unreadable->line),
-					 errhint("It is registered, but will not be run unless this server can read it.")));
-		else if (script->ncommands == 0 && (is_up || script->len > 0))
-			ereport(WARNING,
-					(errmsg("%s contains no statement", dbm_label_text(&label)),
-					 is_up ?
-					 errdetail("It is registered, but cannot be applied.") :
-					 errdetail("The migration is registered, but cannot be rolled back."),
-					 is_up ? 0 :
-					 errhint("Give an empty text to say that there is nothing to undo.")));
-	}
-}
-
-static const char *
-store(const DbmExtension *ext, DbmRegistration *wanted)
-{
-	bool		locked = false;
-
-	for (;;)
-	{
-		DbmStored  *stored = dbm_registry_stored(ext, wanted);
-
-		CHECK_FOR_INTERRUPTS();
-		if (stored == NULL)
-		{
-			if (dbm_registry_contradicts(ext, wanted))
-				refuse_changed_up(wanted->version);
-			if (dbm_registry_insert(ext, wanted))
-				return "added";
-			continue;			/* somebody else was faster */
-		}
-		if (stored->same_up && stored->same_down && stored->same_rest)
-			return "unchanged";
-		if (!locked)
-		{
-			dbm_lock_for_run(ext);
-			locked = true;
-			continue;			/* look again: it may have been applied */
-		}
-		check_change(wanted, stored);
-		dbm_registry_update(ext, wanted, stored);
-		if (stored->is_applied)
-			dbm_registry_rename_applied(ext, stored->id);
-		return "updated";
-	}
-}
-
-/* May the caller change, or without "wanted" remove, what is stored? */
-static void
-check_change(const DbmRegistration *wanted, const DbmStored *stored)
-{
-	const char *author = NULL;
-
-	if (wanted && stored->is_applied && !stored->same_tokens)
-		refuse_changed_up(stored->version);
-
-	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
-		!dbm_may_change(stored->up_author))
-		author = stored->up_author;
-	else if ((wanted == NULL || !stored->same_down) && stored->down_author &&
-			 !dbm_may_change(stored->down_author))
-		author = stored->down_author;
-	if (author)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to change migration %s", stored->version),
-				 errdetail("It was registered by \"%s\", whom \"%s\" could not become.",
-						   author, GetUserNameFromId(GetUserId(), false)),
-				 errhint("Ask \"%s\", or a superuser; or: SET ROLE %s;",
-						 author, quote_identifier(author))));
-}
-
-static void
-refuse_changed_up(const char *version)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("migration %s is already applied, its up script cannot be changed", version),
-			 errhint("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
-					 version)));
-}
-
 /* The migration a version argument means; 42704 if it is not registered. */
 static DbmStored *
 find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
@@ -368,7 +252,10 @@ find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 	DbmStored  *stored;
 
 	wanted.version = text_to_cstring(text_argument(fcinfo, arg, "version"));
-	wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
+	if (dbm_version_is_id(wanted.version))
+		wanted.id = wanted.version;
+	else
+		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
 	stored = dbm_registry_stored(ext, &wanted);
 	if (stored == NULL)
 		ereport(ERROR,

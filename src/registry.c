@@ -19,16 +19,24 @@
 #include "dbmigrate.h"
 
 static SPIPlanPtr plan_stored = NULL;
+static SPIPlanPtr plan_stored_by_id = NULL;
 static SPIPlanPtr plan_contradicts = NULL;
 static SPIPlanPtr plan_insert = NULL;
 
+static void compare(DbmStored *stored, const DbmRegistration *wanted);
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
 
+#define STORED_COLUMNS \
+	"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
+	" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum," \
+	" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id)," \
+	" m.down_statements, m.up_statements FROM migrate.migration m"
+
 /*
- * What is registered for the version of "wanted", and how that differs; NULL
- * if nothing is.
+ * What is registered for the version, or the id, of "wanted", and how that
+ * differs; NULL if nothing is.
  */
 DbmStored *
 dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
@@ -36,46 +44,66 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	DbmParams	params = {0};
 	DbmStored  *stored;
 
-	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
-	dbm_query_saved(ext, &plan_stored,
-			"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name,"
-			" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum,"
-			" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id),"
-			" m.down_statements"
-			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
-			&params, SPI_OK_SELECT);
+	if (wanted->version_key)
+	{
+		dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
+		dbm_query_saved(ext, &plan_stored,
+						STORED_COLUMNS " WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+						&params, SPI_OK_SELECT);
+	}
+	else
+	{
+		dbm_param_text(&params, wanted->id);
+		dbm_query_saved(ext, &plan_stored_by_id,
+						STORED_COLUMNS " WHERE m.id OPERATOR(pg_catalog.=) $1"
+						" AND m.version_key IS NULL",
+						&params, SPI_OK_SELECT);
+	}
 	if (SPI_processed == 0)
 		return NULL;
 
 	stored = palloc0(sizeof(DbmStored));
 	stored->id = dbm_column_text(0, 1);
-	stored->version = dbm_column_text(0, 2);
+	stored->version = dbm_column_is_null(0, 2) ? stored->id : dbm_column_text(0, 2);
+	stored->is_repeatable = strncmp(stored->id, "R__", 3) == 0 && dbm_column_is_null(0, 2);
+	stored->name = dbm_column_text(0, 3);
+	stored->file_name = dbm_column_text(0, 7);
+	stored->up_author = dbm_column_text(0, 8);
+	stored->down_author = dbm_column_text(0, 9);
 	stored->up_sha256 = dbm_column_datum(0, 10);
 	stored->down_sha256 = dbm_column_datum(0, 11);
-	stored->up_author = dbm_column_text(0, 8);
-	stored->down_author = dbm_column_is_null(0, 9) ? NULL : dbm_column_text(0, 9);
 	stored->is_applied = dbm_column_bool(0, 13);
-	stored->same_up = wanted->up != 0 && datumIsEqual(dbm_checksum_text(wanted->up),
-								   stored->up_sha256,
-								   false, -1);
+	stored->has_up = dbm_column_int(0, 15, 0) >= 0;
+	compare(stored, wanted);
+	SPI_freetuptable(SPI_tuptable);
+	return stored;
+}
+
+/* How does the row just read differ from what is wanted? */
+static void
+compare(DbmStored *stored, const DbmRegistration *wanted)
+{
+	Datum		checksum = dbm_column_datum(0, 12);
+
+	stored->same_up = wanted->up == 0 ||
+		datumIsEqual(dbm_checksum_text(wanted->up), stored->up_sha256, false, -1);
 	stored->same_down = wanted->down == 0 ||
-		(!dbm_column_is_null(0, 11) &&
-		 datumIsEqual(dbm_checksum_text(wanted->down),
-					  stored->down_sha256, false, -1));
-	stored->same_tokens = wanted->up_script != NULL && memcmp(VARDATA(DatumGetByteaPCopy(dbm_column_datum(0, 12))),
-								 wanted->up_script->checksum,
-								 sizeof(wanted->up_script->checksum)) == 0;
+		(stored->down_sha256 != 0 &&
+		 datumIsEqual(dbm_checksum_text(wanted->down), stored->down_sha256, false, -1));
+	stored->same_tokens = wanted->up == 0 ||
+		(wanted->up_script != NULL &&
+		 memcmp(VARDATA(DatumGetPointer(checksum)), wanted->up_script->checksum,
+				sizeof(wanted->up_script->checksum)) == 0);
 	stored->same_rest = wanted->name != NULL &&
-		strcmp(stored->version, wanted->version) == 0 &&
-		strcmp(dbm_column_text(0, 3), wanted->name) == 0 &&
+		(wanted->version_key == 0 || strcmp(stored->version, wanted->version) == 0) &&
+		strcmp(stored->name, wanted->name) == 0 &&
 		same_environments(dbm_column_datum(0, 4), wanted->environments) &&
-		dbm_column_bool(0, 5) == wanted->up_online &&
-		(wanted->file_name == NULL || same_text(dbm_column_text(0, 7), wanted->file_name)) &&
+		(wanted->up == 0 ||
+		 (dbm_column_bool(0, 5) == wanted->up_online &&
+		  (wanted->file_name == NULL || same_text(stored->file_name, wanted->file_name)))) &&
 		(wanted->down == 0 ||
 		 (dbm_column_bool(0, 6) == wanted->down_online &&
 		  dbm_column_int(0, 14, -1) == wanted->down_statements));
-	SPI_freetuptable(SPI_tuptable);
-	return stored;
 }
 
 /*
@@ -87,6 +115,8 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	DbmParams	params = {0};
 
+	if (wanted->version_key == 0 || wanted->up == 0)
+		return false;
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
 	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(wanted->up_script->checksum));
 	dbm_query_saved(ext, &plan_contradicts,
@@ -107,12 +137,12 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 
 	add_registration(&params, wanted);
 	dbm_query_saved(ext, &plan_insert,
-			"INSERT INTO migrate.migration (id, version, version_key, name, environments,"
+			"INSERT INTO migrate.migration (id, version, version_key, baseline_key, name, environments,"
 			" up_online, down_online, up_statements, down_statements, checksum,"
 			" unreadable, down_unreadable, analyzed_on, file_name,"
 			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
-			" VALUES (coalesce((SELECT a.id FROM migrate.applied a"
-			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $3,"
+			" VALUES (coalesce($17, (SELECT a.id FROM migrate.applied a"
+			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
 			" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
 			" $5, $6, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
 			" $14, migrate.script_sha256($15), $15,"
@@ -125,25 +155,27 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 }
 
 /*
- * Fill in what is stored for a version, texts included; the scripts are left
+ * Fill in what is stored under an id, texts included; the scripts are left
  * for the caller to scan.  False if nothing is registered.
  */
 bool
-dbm_registry_load(const DbmExtension *ext, Datum version_key, DbmRegistration *registration)
+dbm_registry_load(const DbmExtension *ext, const char *id, DbmRegistration *registration)
 {
 	DbmParams	params = {0};
 
 	memset(registration, 0, sizeof(DbmRegistration));
-	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
+	dbm_param_text(&params, id);
 	dbm_query(ext,
 			"SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
-			" m.up_online, m.down_online, m.down_statements, m.id"
-			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+			" m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key"
+			" FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
 			&params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
 		return false;
 	registration->version = dbm_column_text(0, 1);
-	registration->version_key = version_key;
+	registration->version_key = dbm_column_datum(0, 10);
+	registration->baseline_key = dbm_column_datum(0, 11);
+	registration->id = registration->version_key ? NULL : pstrdup(id);
 	registration->name = dbm_column_text(0, 2);
 	registration->environments = dbm_column_datum(0, 3);
 	registration->file_name = dbm_column_text(0, 4);
@@ -169,28 +201,34 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 	dbm_param_text(&params, stored->id);
 	dbm_param_bool(&params, stored->same_up);
 	dbm_param_bool(&params, stored->same_down);
+	dbm_param_bool(&params, wanted->up != 0);
 	dbm_query(ext,
-			"UPDATE migrate.migration SET version = $1, version_key = $2, name = $3,"
+			"UPDATE migrate.migration SET version = $1, version_key = $2, baseline_key = $18, name = $3,"
 			" environments = CASE WHEN $4 IS NULL THEN environments"
 			"  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" up_online = $5, up_statements = $7::pg_catalog.int4, checksum = $9, unreadable = $10,"
+			" up_online = CASE WHEN $22 THEN $5 ELSE up_online END,"
+			" up_statements = CASE WHEN $22 THEN $7::pg_catalog.int4 ELSE up_statements END,"
+			" checksum = CASE WHEN $22 THEN $9 ELSE checksum END,"
+			" unreadable = CASE WHEN $22 THEN $10 ELSE unreadable END,"
 			" down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
 			" down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
 			" down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
-			" analyzed_on = $12::pg_catalog.int4, file_name = coalesce($13, file_name),"
-			" up_author = CASE WHEN $18 THEN up_author ELSE $14 END,"
-			" up_registered_at = CASE WHEN $18 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
-			" up_approved_by = CASE WHEN $18 THEN up_approved_by END,"
-			" up_approved_at = CASE WHEN $18 THEN up_approved_at END,"
-			" up_sha256 = migrate.script_sha256($15), up = $15,"
-			" down_author = CASE WHEN $19 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
-			" down_registered_at = CASE WHEN $19 THEN down_registered_at"
+			" analyzed_on = CASE WHEN $22 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
+			" file_name = CASE WHEN $22 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
+			" up_author = CASE WHEN $20 THEN up_author ELSE $14 END,"
+			" up_registered_at = CASE WHEN $20 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
+			" up_approved_by = CASE WHEN $20 THEN up_approved_by END,"
+			" up_approved_at = CASE WHEN $20 THEN up_approved_at END,"
+			" up_sha256 = CASE WHEN $22 THEN migrate.script_sha256($15) ELSE up_sha256 END,"
+			" up = CASE WHEN $22 THEN $15 ELSE up END,"
+			" down_author = CASE WHEN $21 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
+			" down_registered_at = CASE WHEN $21 THEN down_registered_at"
 			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-			" down_approved_by = CASE WHEN $19 THEN down_approved_by END,"
-			" down_approved_at = CASE WHEN $19 THEN down_approved_at END,"
+			" down_approved_by = CASE WHEN $21 THEN down_approved_by END,"
+			" down_approved_at = CASE WHEN $21 THEN down_approved_at END,"
 			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE migrate.script_sha256($16) END,"
 			" down = coalesce($16, down)"
-			" WHERE id OPERATOR(pg_catalog.=) $17",
+			" WHERE id OPERATOR(pg_catalog.=) $19",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 }
@@ -242,7 +280,7 @@ dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
 
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			  "UPDATE migrate.applied a SET version = m.version, name = m.name"
+			  "UPDATE migrate.applied a SET version = coalesce(m.version, a.version), name = m.name"
 			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
 			  " AND a.id OPERATOR(pg_catalog.=) $1",
 			  &params, SPI_OK_UPDATE);
@@ -296,7 +334,7 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_datum(params, TEXTARRAYOID, wanted->environments);
 	dbm_param_bool(params, wanted->up_online);
 	dbm_param_bool(params, wanted->down_online);
-	dbm_param_int64(params, up->ncommands);
+	dbm_param_int64(params, wanted->up ? up->ncommands : -1);
 	dbm_param(params, INT8OID, Int64GetDatum(wanted->down_statements), wanted->down_statements < 0);
 	dbm_param_datum(params, BYTEAOID, dbm_checksum_bytea(up->checksum));
 	dbm_param_text(params, up->unreadable ? up->unreadable->message : NULL);
@@ -304,8 +342,10 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_int64(params, DBM_SERVER_MAJOR);
 	dbm_param_text(params, wanted->file_name);
 	dbm_param_text(params, GetUserNameFromId(GetUserId(), false));
-	dbm_param_datum(params, TEXTOID, wanted->up);
+	dbm_param_datum(params, TEXTOID, wanted->up ? wanted->up : CStringGetTextDatum(""));
 	dbm_param_datum(params, TEXTOID, wanted->down);
+	dbm_param_text(params, wanted->id);
+	dbm_param_datum(params, NUMERICARRAYOID, wanted->baseline_key);
 }
 
 static bool

@@ -45,7 +45,7 @@ static void
 require_version(const DbmExtension *ext, const char *schema, const char *version)
 {
 	DbmMigration *migration =
-		dbm_catalog_migration(ext, schema, PointerGetDatum(dbm_version_parse(version)));
+		dbm_catalog_migration(ext, schema, version);
 
 	if (migration == NULL)
 		ereport(ERROR,
@@ -58,7 +58,7 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
 				 errdetail("Its state is \"%s\".", migration->state),
-				 strcmp(migration->state, "pending") == 0 ?
+				 strcmp(migration->state, "pending") == 0 && migration->version ?
 				 errhint("Apply it: SELECT * FROM migrate.apply_to('%s');", migration->version) :
 				 errhint("See what is known about it: SELECT * FROM migrate.status();")));
 }

@@ -52,6 +52,8 @@ typedef struct Splitter
 	int			backslash_line; /* the next one, as far as it was looked for */
 
 	DbmChecksum *checksum;		/* or NULL */
+	DbmCommentHook hook;		/* or NULL */
+	void	   *hook_arg;
 
 	/* the statement being read; start is -1 between statements */
 	int			start;
@@ -63,10 +65,13 @@ typedef struct Splitter
 	int			open_begin;		/* statement number of a BEGIN, or 0 */
 } Splitter;
 
+static DbmScript *scan_script(char *text, int len, bool want_checksum,
+							  DbmCommentHook hook, void *arg);
 static void split_text(Splitter *scan);
 static bool scan_copy_line(Splitter *scan, int *pos);
 static WindowEnd scan_window(Splitter *scan, int from, int to);
 static WindowEnd read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra);
+static void read_gap(Splitter *scan, int to);
 static WindowEnd finish_statement(Splitter *scan);
 static int	take_copy_data(Splitter *scan, int from);
 static int	next_window_end(Splitter *scan, int from);
@@ -96,6 +101,24 @@ static int	next_line(const DbmScript *script, int from);
 DbmScript *
 dbm_script_scan(char *text, int len, bool want_checksum)
 {
+	return scan_script(text, len, want_checksum, NULL, NULL);
+}
+
+/*
+ * The same for the comments in it: "hook" is called for each line comment
+ * that begins a line and is at top level, that is neither in parentheses nor
+ * in the body of a routine in standard SQL (nor in a literal or in another
+ * comment, of course).  If it says so, the statement ends there.
+ */
+DbmScript *
+dbm_script_scan_comments(char *text, int len, DbmCommentHook hook, void *arg)
+{
+	return scan_script(text, len, false, hook, arg);
+}
+
+static DbmScript *
+scan_script(char *text, int len, bool want_checksum, DbmCommentHook hook, void *arg)
+{
 	MemoryContext context;
 	MemoryContext caller;
 	DbmScript  *script;
@@ -116,6 +139,8 @@ dbm_script_scan(char *text, int len, bool want_checksum)
 	script->statements = palloc(scan->capacity * sizeof(DbmStatement));
 	scan->start = -1;
 	scan->line = 1;
+	scan->hook = hook;
+	scan->hook_arg = arg;
 	scan->window_context = AllocSetContextCreate(context, "dbmigrate window",
 												 ALLOCSET_DEFAULT_SIZES);
 	if (want_checksum)
@@ -316,6 +341,8 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 		int			start = scan->window_start + location;
 		int			end;
 
+		if (scan->hook)
+			read_gap(scan, start);
 		if (token == 0)
 			return WINDOW_DONE;
 		if (token == '\\')
@@ -352,6 +379,32 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 			if (finished != WINDOW_DONE)
 				return finished;
 		}
+	}
+}
+
+/*
+ * Show the comments between the last token and "to" to the hook.  A section
+ * that begins there begins anew, also where the last statement has no ';' or
+ * a BEGIN no COMMIT: that is for the sections' own scans to say.
+ */
+static void
+read_gap(Splitter *scan, int to)
+{
+	int			at = scan->resume;
+
+	if (scan->tokens.paren_depth > 0 || scan->tokens.in_atomic_body)
+		return;
+	while ((at = dbm_comment_find(scan->script->text, at, to)) < to)
+	{
+		int			len = strcspn(scan->script->text + at, "\r\n");
+
+		if (scan->hook(scan->hook_arg, at, len, scan->start >= 0 ? scan->end : -1))
+		{
+			scan->start = -1;
+			scan->open_begin = 0;
+			dbm_tokens_reset(&scan->tokens);
+		}
+		at += len;
 	}
 }
 

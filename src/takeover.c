@@ -42,11 +42,14 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	Request		request;
 	DbmRecord	record = {.action = "baseline", .baseline = true};
 	DbmMigration marker = {0};
+	DbmMigration *known;
 	int64		count = 0;
 	List	   *migrations;
 	ListCell   *lc;
 
 	begin_request(&request, fcinfo, "migrate.baseline()", 1);
+	if (request.version_key == 0)
+		(void) dbm_version_parse(request.version);	/* an id is no version */
 	if (dbm_catalog_has_applied(&request.ext, request.schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -57,7 +60,8 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	record.target_schema = request.schema;
 	record.run = dbm_catalog_next_run(&request.ext);
 	migrations = dbm_catalog_up_to(&request.ext, request.schema, request.version_key);
-	if (dbm_catalog_migration(&request.ext, request.schema, request.version_key) == NULL)
+	known = dbm_catalog_migration(&request.ext, request.schema, request.version);
+	if (known == NULL || known->is_baseline)
 	{
 		marker.id = marker.version = request.version;
 		marker.version_key = request.version_key;
@@ -122,13 +126,15 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 static void
 begin_request(Request *request, FunctionCallInfo fcinfo, const char *what, int schema_arg)
 {
+	memset(request, 0, sizeof(Request));
 	dbm_check_caller(what);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("version must not be null")));
 	request->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	request->version_key = PointerGetDatum(dbm_version_parse(request->version));
+	if (!dbm_version_is_id(request->version))
+		request->version_key = PointerGetDatum(dbm_version_parse(request->version));
 	request->schema = PG_ARGISNULL(schema_arg) ? "" :
 		text_to_cstring(PG_GETARG_TEXT_PP(schema_arg));
 	dbm_target_check(request->schema);
@@ -140,7 +146,7 @@ static DbmMigration *
 find(const Request *request)
 {
 	DbmMigration *migration = dbm_catalog_migration(&request->ext, request->schema,
-													request->version_key);
+													request->version);
 
 	if (migration == NULL)
 		ereport(ERROR,

@@ -24,6 +24,7 @@
 #define MAX_VERSION_LENGTH 255
 #define MAX_VERSION_GROUPS 64
 
+static ArrayType *parse(const char *version);
 static Datum parse_group(const char *digits, int len, bool *is_zero);
 pg_noreturn static void invalid_version(const char *version);
 
@@ -43,20 +44,47 @@ dbmigrate_version_key(PG_FUNCTION_ARGS)
 ArrayType *
 dbm_version_parse(const char *version)
 {
+	ArrayType  *key = parse(version);
+
+	if (key == NULL)
+		invalid_version(version);
+	return key;
+}
+
+bool
+dbm_version_is_valid(const char *version)
+{
+	return parse(version) != NULL;
+}
+
+/*
+ * Is this the id of a migration that has no version, where a version may be
+ * given?  See migrate.migration.id.
+ */
+bool
+dbm_version_is_id(const char *version)
+{
+	return strncmp(version, "R__", 3) == 0 || strncmp(version, "B__", 3) == 0;
+}
+
+/* NULL if it is no version. */
+static ArrayType *
+parse(const char *version)
+{
 	Datum		groups[MAX_VERSION_GROUPS];
 	int			ngroups = 0;
 	int			nsignificant = 1;
 	const char *p = version;
 
 	if (strlen(version) > MAX_VERSION_LENGTH)
-		invalid_version(version);
+		return NULL;
 	for (;;)
 	{
 		int			len = strspn(p, "0123456789");
 		bool		is_zero;
 
 		if (len == 0 || ngroups == MAX_VERSION_GROUPS)
-			invalid_version(version);
+			return NULL;
 		groups[ngroups++] = parse_group(p, len, &is_zero);
 		if (!is_zero)
 			nsignificant = ngroups;
@@ -64,7 +92,7 @@ dbm_version_parse(const char *version)
 		if (*p == '\0')
 			break;
 		if (*p != '.' && *p != '_')
-			invalid_version(version);
+			return NULL;
 		p++;
 	}
 	return construct_array(groups, nsignificant, NUMERICOID, -1, false, TYPALIGN_INT);

@@ -42,7 +42,7 @@ SELECT migrate.add(repeat('1.', 64) || '1', 'x', 'SELECT 1') IS NULL;
 \echo :LAST_ERROR_SQLSTATE
 
 -- nulls
-SELECT migrate.add(NULL, 'x', 'SELECT 1');
+SELECT migrate.add(NULL, '', 'SELECT 1');
 SELECT migrate.add('1', NULL, 'SELECT 1');
 SELECT migrate.add('1', 'x', NULL);
 SELECT migrate.add('500', 'x', 'SELECT 1', environments => '{a,NULL}');

@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * addfiles.c
+ *	  Register migrations from files: all of a set, or nothing and a list of
+ *	  everything that is wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+#define MAX_TROUBLES_TOLD 100
+
+static DbmFormat format_argument(FunctionCallInfo fcinfo, int arg);
+static List *read_json(Jsonb *json);
+static DbmFile *read_pair(const JsonbValue *object);
+static DbmFile *make_file(const JsonbValue *name, const JsonbValue *content);
+static void check_texts(DbmFileSet *set);
+static void check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone);
+static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
+static DbmTrouble *check_one(const DbmExtension *ext, const DbmFileMigration *migration,
+							 const DbmStored *stored, bool down_alone);
+static void throw_troubles(List *troubles, int nfiles);
+static void put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome);
+static void put_left_out(ReturnSetInfo *result, const DbmFile *file);
+static void put_row(ReturnSetInfo *result, const char *const *columns);
+static const char *describe(const DbmFileMigration *migration);
+static const DbmFile *main_file(const DbmFileMigration *migration);
+
+PG_FUNCTION_INFO_V1(dbmigrate_add_file);
+PG_FUNCTION_INFO_V1(dbmigrate_add_files);
+
+/*
+ * SQL: migrate.add_file(filename, content, format)
+ *
+ * Of a pair of files either may come first.
+ */
+Datum
+dbmigrate_add_file(PG_FUNCTION_ARGS)
+{
+	DbmFile    *file = palloc0(sizeof(DbmFile));
+
+	for (int i = 0; i < 2; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", i == 0 ? "filename" : "content")));
+	file->path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	file->content = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	file->len = strlen(file->content);
+	dbm_add_files(fcinfo, "migrate.add_file()", list_make1(file), NIL, format_argument(fcinfo, 2), true);
+	return (Datum) 0;
+}
+
+/*
+ * SQL: migrate.add_files(files, format)
+ *
+ * "files" is {"name": "content", ...} or [{"name": ..., "content": ...}, ...].
+ */
+Datum
+dbmigrate_add_files(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("files must not be null")));
+	dbm_add_files(fcinfo, "migrate.add_files()", read_json(PG_GETARG_JSONB_P(0)), NIL,
+				  format_argument(fcinfo, 1), false);
+	return (Datum) 0;
+}
+
+/*
+ * Register a list of DbmFile and fill the result of a set-returning function.
+ * "troubles" is what the caller has found to be wrong already; "down_alone"
+ * allows a down script whose up script is not known yet.
+ */
+void
+dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *troubles,
+			  DbmFormat format, bool down_alone)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	DbmFileSet	set = {.troubles = troubles};
+	DbmExtension ext;
+	ListCell   *lc;
+
+	dbm_check_may_register(what);
+	InitMaterializedSRF(fcinfo, 0);
+	dbm_fileset_read(files, format, &set);
+	check_texts(&set);
+	dbm_catalog_open(&ext);
+	check_registry(&ext, &set, down_alone);
+	if (set.troubles)
+		throw_troubles(set.troubles, list_length(files));
+
+	foreach(lc, set.migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+		DbmTrouble *trouble = NULL;
+		const char *outcome = dbm_store(&ext, &migration->registration, &trouble);
+
+		if (outcome == NULL)
+		{
+			trouble->file = main_file(migration)->path;
+			throw_troubles(list_make1(trouble), list_length(files));
+		}
+		dbm_store_warn(&migration->registration);
+		if (migration->has_placeholders)
+			ereport(WARNING,
+					(errmsg("%s contains ${, but placeholders are not replaced", main_file(migration)->path),
+					 errhint("Write what they stand for, unless the text means ${ itself.")));
+		put_migration(result, migration, outcome);
+	}
+	dbm_catalog_close();
+	foreach(lc, set.left_out)
+		put_left_out(result, lfirst(lc));
+	if (files && set.migrations == NIL)
+		ereport(WARNING,
+				(list_length(files) == 1 ? errmsg("the file is no migration") :
+				 errmsg("none of the %d files is a migration", list_length(files))));
+}
+
+static DbmFormat
+format_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? DBM_FORMAT_AUTO :
+		dbm_format_by_name(text_to_cstring(PG_GETARG_TEXT_PP(arg)));
+}
+
+/* The files in a JSON document. */
+static List *
+read_json(Jsonb *json)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&json->root);
+	JsonbValue	value;
+	JsonbValue	name;
+	List	   *files = NIL;
+	bool		is_array = JB_ROOT_IS_ARRAY(json) && !JB_ROOT_IS_SCALAR(json);
+	JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true);
+
+	if (!is_array && token != WJB_BEGIN_OBJECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("files must be a JSON object or an array"),
+				 errhint("Write {\"001_name.sql\": \"CREATE TABLE ...\", ...}.")));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = value;
+		else if (token == WJB_VALUE)
+			files = lappend(files, make_file(&name, &value));
+		else if (token == WJB_ELEM)
+			files = lappend(files, read_pair(&value));
+	}
+	return files;
+}
+
+/* {"name": ..., "content": ...} */
+static DbmFile *
+read_pair(const JsonbValue *object)
+{
+	JsonbValue	name = {.type = jbvNull};
+	JsonbValue	content = {.type = jbvNull};
+
+	if (object->type == jbvBinary && JsonContainerIsObject(object->val.binary.data))
+	{
+		(void) getKeyJsonValueFromContainer(object->val.binary.data, "name", 4, &name);
+		(void) getKeyJsonValueFromContainer(object->val.binary.data, "content", 7, &content);
+	}
+	if (name.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("each element of files must be an object with a name and a content"),
+				 errhint("Write [{\"name\": \"001_name.sql\", \"content\": \"CREATE TABLE ...\"}, ...].")));
+	return make_file(&name, &content);
+}
+
+static DbmFile *
+make_file(const JsonbValue *name, const JsonbValue *content)
+{
+	DbmFile    *file = palloc0(sizeof(DbmFile));
+
+	file->path = pnstrdup(name->val.string.val, name->val.string.len);
+	file->content = "";
+	if (content->type == jbvString)
+	{
+		file->content = pnstrdup(content->val.string.val, content->val.string.len);
+		file->len = content->val.string.len;
+	}
+	else if (content->type != jbvNull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the content of file \"%s\" is not a string", file->path)));
+	return file;
+}
+
+/* Scan and parse all scripts; some can never be run. */
+static void
+check_texts(DbmFileSet *set)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+		DbmRegistration *wanted = &migration->registration;
+
+		CHECK_FOR_INTERRUPTS();
+		if (migration->is_unreadable)
+			continue;			/* that is told already */
+		dbm_store_read(wanted);
+		wanted->up_online |= migration->up_no_transaction;
+		wanted->down_online |= migration->down_no_transaction;
+		if (wanted->refused)
+		{
+			const DbmProblem *problem = wanted->refused->refused;
+			bool		in_down = wanted->refused == wanted->down_script;
+			bool		is_section = in_down && migration->down_file == migration->up_file;
+			DbmTrouble *trouble = dbm_trouble(problem->sqlerrcode,
+											  psprintf("%s (line %d%s)", problem->message, problem->line,
+													   is_section ? " of its down section" : ""),
+											  problem->detail, problem->hint);
+
+			trouble->file = in_down ? migration->down_file->path : main_file(migration)->path;
+			set->troubles = lappend(set->troubles, trouble);
+		}
+	}
+}
+
+/*
+ * Compare with what is registered.  If something is to be changed, all is
+ * looked at under the run lock.
+ */
+static void
+check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
+{
+	bool		must_lock = false;
+	ListCell   *lc;
+
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+		DbmStored  *stored = migration->is_unreadable ? NULL : look_up(ext, migration);
+
+		CHECK_FOR_INTERRUPTS();
+		must_lock |= stored && !dbm_store_is_same(stored);
+	}
+	if (must_lock)
+		dbm_lock_for_run(ext);
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+		DbmTrouble *trouble = migration->is_unreadable ? NULL :
+			check_one(ext, migration, look_up(ext, migration), down_alone);
+
+		if (trouble == NULL)
+			continue;
+		trouble->file = main_file(migration)->path;
+		set->troubles = lappend(set->troubles, trouble);
+	}
+}
+
+/* What is registered; a down script alone does not rename it. */
+static DbmStored *
+look_up(const DbmExtension *ext, DbmFileMigration *migration)
+{
+	DbmRegistration *wanted = &migration->registration;
+	DbmStored  *stored = dbm_registry_stored(ext, wanted);
+
+	if (stored && wanted->up == 0)
+	{
+		wanted->name = stored->name;
+		if (wanted->version_key)
+			wanted->version = stored->version;
+		stored = dbm_registry_stored(ext, wanted);
+	}
+	return stored;
+}
+
+static DbmTrouble *
+check_one(const DbmExtension *ext, const DbmFileMigration *migration, const DbmStored *stored,
+		  bool down_alone)
+{
+	const DbmRegistration *wanted = &migration->registration;
+
+	if (stored && dbm_store_is_same(stored))
+		return NULL;
+	if (stored == NULL && wanted->up == 0 && !down_alone)
+		return dbm_trouble(ERRCODE_UNDEFINED_OBJECT,
+						   psprintf("there is no up script for version %s", wanted->version), NULL,
+						   "Add the file that this one undoes, or leave it out.");
+
+	/* two people have chosen the same version */
+	if (stored && stored->has_up && wanted->up && !stored->is_applied && !stored->same_tokens &&
+		strcmp(stored->name, wanted->name) != 0)
+		return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
+						   psprintf("version %s is registered already as \"%s\"%s%s", stored->version,
+									stored->name, stored->file_name ? ", from " : "",
+									stored->file_name ? stored->file_name : ""),
+						   NULL,
+						   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove('%s');",
+									stored->version));
+	return dbm_store_check(ext, wanted, stored);
+}
+
+/* All that is wrong, as one error. */
+static void
+throw_troubles(List *troubles, int nfiles)
+{
+	DbmTrouble *first = linitial(troubles);
+	int			sqlerrcode = first->sqlerrcode;
+	int			count = list_length(troubles);
+	const char *hint = NULL;
+	StringInfoData list;
+	ListCell   *lc;
+
+	if (count == 1)
+		ereport(ERROR,
+				(errcode(sqlerrcode),
+				 errmsg_internal("%s: %s", first->file, first->message),
+				 first->detail ? errdetail_internal("%s", first->detail) : 0,
+				 first->hint ? errhint("%s", first->hint) : 0));
+
+	initStringInfo(&list);
+	foreach(lc, troubles)
+	{
+		DbmTrouble *trouble = lfirst(lc);
+
+		if (trouble->sqlerrcode != sqlerrcode)
+			sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+		if (hint == NULL && trouble->hint)
+			hint = psprintf("For %s: %s", trouble->file, trouble->hint);
+		if (foreach_current_index(lc) < MAX_TROUBLES_TOLD)
+			appendStringInfo(&list, "%s%s: %s", list.len > 0 ? "\n" : "", trouble->file, trouble->message);
+	}
+	if (count > MAX_TROUBLES_TOLD)
+		appendStringInfo(&list, "\nand %d more", count - MAX_TROUBLES_TOLD);
+	ereport(ERROR,
+			(errcode(sqlerrcode),
+			 errmsg_plural("%d problem in %d files, nothing was registered",
+						   "%d problems in %d files, nothing was registered",
+						   count, count, nfiles),
+			 errdetail_internal("%s", list.data),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+static void
+put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome)
+{
+	const DbmRegistration *stored = &migration->registration;
+	const char *columns[] = {
+		stored->version, stored->name, outcome, dbm_format_name(migration->format),
+		main_file(migration)->path, describe(migration)
+	};
+
+	put_row(result, columns);
+}
+
+static void
+put_left_out(ReturnSetInfo *result, const DbmFile *file)
+{
+	const char *columns[] = {NULL, NULL, "left out", NULL, file->path, file->name.reason};
+
+	put_row(result, columns);
+}
+
+static void
+put_row(ReturnSetInfo *result, const char *const *columns)
+{
+	Datum		values[6];
+	bool		nulls[6];
+
+	for (int i = 0; i < 6; i++)
+	{
+		nulls[i] = columns[i] == NULL;
+		values[i] = columns[i] ? CStringGetTextDatum(columns[i]) : (Datum) 0;
+	}
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* What is worth knowing about a migration, or NULL. */
+static const char *
+describe(const DbmFileMigration *migration)
+{
+	const DbmRegistration *wanted = &migration->registration;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (wanted->baseline_key)
+		appendStringInfo(&buf, "; runs only where nothing is applied, for all versions up to %s", wanted->id + 3);
+	if (wanted->up == 0)
+		appendStringInfoString(&buf, "; the down script alone");
+	else if (wanted->up_script->unreadable)
+		appendStringInfoString(&buf, "; this server cannot read it");
+	else if (wanted->up_script->ncommands == 0)
+		appendStringInfoString(&buf, "; no statement, nothing to run");
+	if (wanted->up_online)
+		appendStringInfoString(&buf, "; runs outside a transaction block");
+	if (wanted->down && wanted->down_statements < 0)
+		appendStringInfoString(&buf, "; no statement to undo it, cannot be rolled back");
+	else if (wanted->down && wanted->down_online && !wanted->up_online)
+		appendStringInfoString(&buf, "; rolls back outside a transaction block");
+	return buf.len > 0 ? buf.data + 2 : NULL;
+}
+
+static const DbmFile *
+main_file(const DbmFileMigration *migration)
+{
+	return migration->up_file ? migration->up_file : migration->down_file;
+}

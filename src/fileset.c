@@ -1,0 +1,431 @@
+/*-------------------------------------------------------------------------
+ *
+ * fileset.c
+ *	  From the files of a directory to migrations: which are left out, which
+ *	  belong together, what is wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+/* A file that is part of a migration. */
+typedef struct Part
+{
+	DbmFile    *file;
+	Datum		key;			/* numeric[], or 0 for a repeatable one */
+} Part;
+
+static void leave_out_other_databases(List *files);
+static void leave_out_subfolders(List *files);
+static List *sort_out(List *files, DbmFileSet *set);
+static Part *make_part(DbmFile *file, DbmFileSet *set);
+static void collect(List *parts, DbmFileSet *set);
+static int	compare_parts(const ListCell *a, const ListCell *b);
+static int	compare_migrations(const Part *a, const Part *b);
+static DbmFileMigration *begin_migration(const Part *part);
+static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
+static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
+static void take_up(DbmFileMigration *migration, DbmFile *file);
+static void take_down(DbmFileMigration *migration, DbmFile *file);
+static void apply_settings(DbmFile *file, DbmFileSet *set);
+static bool settings_belong(const DbmFile *settings, const DbmFile *file);
+static const char *read_settings(const DbmFile *file, bool *no_transaction);
+static const char *folder_of(const char *path);
+static void add_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
+						const char *message, const char *hint);
+
+/*
+ * Read a set of files: a list of DbmFile, of which path, content and len are
+ * given.  Raises nothing: what is wrong goes to set->troubles.
+ */
+void
+dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
+{
+	ListCell   *lc;
+
+	foreach(lc, files)
+	{
+		DbmFile    *file = lfirst(lc);
+
+		dbm_filename_read(file->path, format, &file->name);
+	}
+	leave_out_other_databases(files);
+	leave_out_subfolders(files);
+	collect(sort_out(files, set), set);
+	foreach(lc, files)
+	{
+		DbmFile    *file = lfirst(lc);
+
+		if (file->name.role == DBM_FILE_SETTINGS)
+			apply_settings(file, set);
+		if (file->name.role == DBM_FILE_LEFT_OUT)
+			set->left_out = lappend(set->left_out, file);
+	}
+}
+
+/* postgres/001_name.sql beside mysql/001_name.sql */
+static void
+leave_out_other_databases(List *files)
+{
+	bool		has_ours = false;
+	ListCell   *lc;
+
+	foreach(lc, files)
+	{
+		const DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
+
+		has_ours |= name->folder_dialect && name->role != DBM_FILE_LEFT_OUT &&
+			dbm_filename_is_ours(name->folder_dialect);
+	}
+	foreach(lc, files)
+	{
+		DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
+
+		if (has_ours && name->folder_dialect && name->role != DBM_FILE_LEFT_OUT &&
+			!dbm_filename_is_ours(name->folder_dialect))
+		{
+			name->role = DBM_FILE_LEFT_OUT;
+			name->reason = psprintf("for another database: %s", name->folder_dialect);
+		}
+	}
+}
+
+/*
+ * The tools whose formats have no folders do not look into folders: what is
+ * below the uppermost file of such a format is something else.
+ */
+static void
+leave_out_subfolders(List *files)
+{
+	int			depth = PG_INT32_MAX;
+	ListCell   *lc;
+
+	foreach(lc, files)
+	{
+		const DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
+
+		if (name->is_flat && name->role != DBM_FILE_LEFT_OUT && name->role != DBM_FILE_BAD)
+			depth = Min(depth, name->depth);
+	}
+	foreach(lc, files)
+	{
+		DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
+
+		if (name->is_flat && name->role != DBM_FILE_LEFT_OUT && name->depth > depth)
+		{
+			name->role = DBM_FILE_LEFT_OUT;
+			name->reason = "in a folder below the other migrations";
+		}
+	}
+}
+
+/* The parts of migrations, in order. */
+static List *
+sort_out(List *files, DbmFileSet *set)
+{
+	List	   *parts = NIL;
+	ListCell   *lc;
+
+	foreach(lc, files)
+	{
+		DbmFile    *file = lfirst(lc);
+
+		if (file->name.role == DBM_FILE_BAD)
+			add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, file->name.reason, file->name.hint);
+		else if (file->name.role != DBM_FILE_LEFT_OUT && file->name.role != DBM_FILE_SETTINGS)
+		{
+			Part	   *part = make_part(file, set);
+
+			if (part)
+				parts = lappend(parts, part);
+		}
+	}
+	list_sort(parts, compare_parts);
+	return parts;
+}
+
+static Part *
+make_part(DbmFile *file, DbmFileSet *set)
+{
+	Part	   *part = palloc0(sizeof(Part));
+
+	part->file = file;
+	if (file->name.version && !dbm_version_is_valid(file->name.version))
+	{
+		add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, "its version is too long", NULL);
+		return NULL;
+	}
+	if (file->name.version)
+		part->key = PointerGetDatum(dbm_version_parse(file->name.version));
+	return part;
+}
+
+/* From sorted parts to migrations. */
+static void
+collect(List *parts, DbmFileSet *set)
+{
+	const Part *last = NULL;
+	DbmFileMigration *migration = NULL;
+	ListCell   *lc;
+
+	foreach(lc, parts)
+	{
+		Part	   *part = lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		if (last == NULL || compare_migrations(last, part) != 0)
+		{
+			migration = begin_migration(part);
+			set->migrations = lappend(set->migrations, migration);
+		}
+		take_part(migration, part->file, set);
+		last = part;
+	}
+}
+
+/* Versions in their order, then repeatable migrations in that of their names. */
+static int
+compare_migrations(const Part *a, const Part *b)
+{
+	bool		a_baseline = a->file->name.role == DBM_FILE_BASELINE;
+	bool		b_baseline = b->file->name.role == DBM_FILE_BASELINE;
+	static FmgrInfo compare = {0};
+
+	if (a->key == 0 || b->key == 0)
+		return a->key || b->key ? (a->key ? -1 : 1) : strcmp(a->file->name.name, b->file->name.name);
+	if (a_baseline != b_baseline)
+		return a_baseline ? -1 : 1;
+	if (compare.fn_oid == InvalidOid)
+		fmgr_info_cxt(F_BTARRAYCMP, &compare, TopMemoryContext);
+	return DatumGetInt32(FunctionCall2(&compare, a->key, b->key));
+}
+
+/* Within a migration: up before down, and what is for our database alone first. */
+static int
+compare_parts(const ListCell *a, const ListCell *b)
+{
+	const Part *one = lfirst(a);
+	const Part *two = lfirst(b);
+	const DbmFileName *x = &one->file->name;
+	const DbmFileName *y = &two->file->name;
+	int			result = compare_migrations(one, two);
+
+	if (result == 0)
+		result = (x->role == DBM_FILE_DOWN) - (y->role == DBM_FILE_DOWN);
+	if (result == 0)
+		result = (x->dialect == NULL) - (y->dialect == NULL);
+	return result ? result : strcmp(x->path, y->path);
+}
+
+static DbmFileMigration *
+begin_migration(const Part *part)
+{
+	const DbmFileName *name = &part->file->name;
+	DbmFileMigration *migration = palloc0(sizeof(DbmFileMigration));
+	DbmRegistration *registration = &migration->registration;
+
+	registration->name = name->name;
+	if (name->role == DBM_FILE_REPEATABLE)
+		registration->id = psprintf("R__%s", name->name);
+	else if (name->role == DBM_FILE_BASELINE)
+	{
+		registration->id = psprintf("B__%s", name->version);
+		registration->baseline_key = part->key;
+	}
+	else
+	{
+		registration->version = name->version;
+		registration->version_key = part->key;
+	}
+	return migration;
+}
+
+/* One more file of the migration. */
+static void
+take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
+{
+	bool		is_down = file->name.role == DBM_FILE_DOWN;
+	const DbmFile *other = is_down ? migration->down_file : migration->up_file;
+
+	if (other && other->name.dialect && file->name.dialect == NULL)
+	{
+		file->name.role = DBM_FILE_LEFT_OUT;
+		file->name.reason = psprintf("%s takes its place", other->path);
+		return;
+	}
+	if (other)
+	{
+		const char *what = file->name.version ? psprintf("version %s", file->name.version) :
+			psprintf("repeatable migration \"%s\"", file->name.name);
+
+		add_trouble(set, file, ERRCODE_DUPLICATE_OBJECT,
+					psprintf("%s%s is in %s already", is_down ? "the down script of " : "",
+							 what, other->path),
+					"Give one of them another version, or leave one out.");
+		return;
+	}
+	if (is_down)
+		take_down(migration, file);
+	else if (file->name.role == DBM_FILE_SECTIONS)
+		take_sections(migration, file, set);
+	else
+		take_up(migration, file);
+
+	if (migration->format == DBM_FORMAT_FLYWAY && strstr(file->content, "${") != NULL)
+		migration->has_placeholders = true;
+}
+
+static void
+take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
+{
+	DbmFileText parts;
+	const char *hint;
+	const char *problem = dbm_format_split(file->content, file->len, file->name.format, &parts, &hint);
+
+	take_up(migration, file);
+	if (problem)
+	{
+		migration->is_unreadable = true;
+		add_trouble(set, file, ERRCODE_SYNTAX_ERROR, problem, hint);
+		return;
+	}
+	migration->format = parts.format;
+	migration->registration.up = parts.up;
+	migration->up_no_transaction |= parts.up_no_transaction;
+	if (parts.has_down)
+	{
+		migration->down_file = file;
+		migration->registration.down = parts.down;
+		migration->down_no_transaction = file->name.no_transaction | parts.down_no_transaction;
+	}
+}
+
+static void
+take_up(DbmFileMigration *migration, DbmFile *file)
+{
+	migration->up_file = file;
+	migration->format = file->name.format;
+	migration->registration.name = file->name.name;
+	migration->registration.version = migration->registration.id ? NULL : file->name.version;
+	migration->registration.file_name = file->path;
+	migration->registration.up = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
+	migration->up_no_transaction = file->name.no_transaction ||
+		(file->name.is_flat && dbm_format_is_no_transaction(file->content));
+}
+
+static void
+take_down(DbmFileMigration *migration, DbmFile *file)
+{
+	migration->down_file = file;
+	if (migration->up_file == NULL)
+	{
+		migration->format = file->name.format;
+		migration->registration.file_name = file->path;
+	}
+	migration->registration.down = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
+	migration->down_no_transaction = file->name.no_transaction ||
+		(file->name.is_flat && dbm_format_is_no_transaction(file->content));
+}
+
+/* metadata.toml, NAME.sql.conf: what it says about other files of the set. */
+static void
+apply_settings(DbmFile *file, DbmFileSet *set)
+{
+	bool		no_transaction = false;
+	const char *problem = read_settings(file, &no_transaction);
+	bool		found = false;
+	ListCell   *lc;
+
+	if (problem)
+	{
+		add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
+		return;
+	}
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+
+		if (migration->up_file && settings_belong(file, migration->up_file))
+		{
+			found = true;
+			migration->up_no_transaction |= no_transaction;
+		}
+		if (migration->down_file && settings_belong(file, migration->down_file))
+		{
+			found = true;
+			migration->down_no_transaction |= no_transaction;
+		}
+	}
+	if (!found)
+	{
+		file->name.role = DBM_FILE_LEFT_OUT;
+		file->name.reason = psprintf("there is no %s", file->name.settings_of);
+	}
+}
+
+static bool
+settings_belong(const DbmFile *settings, const DbmFile *file)
+{
+	const char *owner = settings->name.settings_of;
+
+	return strcmp(owner, settings->name.format == DBM_FORMAT_DIESEL ?
+				  folder_of(file->path) : file->path) == 0;
+}
+
+/*
+ * Lines of "name = value", comments with '#' and sections of TOML.  NULL, or
+ * what is wrong.
+ */
+static const char *
+read_settings(const DbmFile *file, bool *no_transaction)
+{
+	bool		is_diesel = file->name.format == DBM_FORMAT_DIESEL;
+	const char *wanted = is_diesel ? "run_in_transaction" : "executeInTransaction";
+
+	for (const char *line = file->content; *line; line += strspn(line, "\r\n"))
+	{
+		const char *next = line + strcspn(line, "\r\n");
+		const char *name = line + strspn(line, " \t");
+		int			name_len = strcspn(name, " \t=#\r\n");
+		const char *equals = name + name_len + strspn(name + name_len, " \t");
+
+		line = next;
+		if (name_len == 0 || *equals != '=')
+			continue;
+		equals += 1 + strspn(equals + 1, " \t");
+		if (name_len == strlen(wanted) && strncmp(name, wanted, name_len) == 0)
+		{
+			if (strncmp(equals, "false", 5) == 0)
+				*no_transaction = true;
+			else if (strncmp(equals, "true", 4) != 0)
+				return psprintf("%s is neither true nor false", wanted);
+		}
+		else if (!is_diesel && strncmp(name, "shouldExecute", name_len) == 0)
+			return "shouldExecute is not supported";
+	}
+	return NULL;
+}
+
+static const char *
+folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? pnstrdup(path, slash - path) : "";
+}
+
+static void
+add_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode, const char *message, const char *hint)
+{
+	DbmTrouble *trouble = dbm_trouble(sqlerrcode, message, NULL, hint);
+
+	trouble->file = file->path;
+	set->troubles = lappend(set->troubles, trouble);
+}

@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  From a migration as somebody gives it to a row of migrate.migration.
+ *
+ * What is wrong with it comes back as a DbmTrouble and not as an error, so
+ * that all that is wrong with a set of files can be told at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
+static DbmTrouble *changed_up(const char *version);
+static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
+
+/*
+ * Scan and parse both scripts, and derive what is stored about them.  Sets
+ * wanted->refused if one of them can never be run.
+ */
+void
+dbm_store_read(DbmRegistration *wanted)
+{
+	const DbmScript *down;
+
+	wanted->up_script = read_script(wanted, true);
+	wanted->up_online = wanted->up_script->online;
+	wanted->down_script = NULL;
+	wanted->down_online = false;
+	wanted->down_statements = -1;
+	wanted->refused = wanted->up_script->refused ? wanted->up_script : NULL;
+	if (wanted->down == 0)
+		return;
+
+	down = wanted->down_script = read_script(wanted, false);
+	wanted->down_online = down->online;
+	if (wanted->refused == NULL && down->refused)
+		wanted->refused = down;
+	if (down->len == 0)
+		wanted->down_statements = 0;	/* nothing to undo */
+	else if (down->unreadable)
+		wanted->down_statements = Max(down->ncommands, 1);
+	else if (down->ncommands > 0)
+		wanted->down_statements = down->ncommands;
+}
+
+static DbmScript *
+read_script(const DbmRegistration *wanted, bool is_up)
+{
+	Datum		given = is_up ? wanted->up : wanted->down;
+	text	   *source = given ? DatumGetTextPP(given) : NULL;
+	DbmScript  *script = source ?
+		dbm_script_scan(text_to_cstring(source), VARSIZE_ANY_EXHDR(source), true) :
+		dbm_script_scan(pstrdup(""), 0, true);
+
+	if (script->refused == NULL)
+		dbm_script_analyze(script);
+	return script;
+}
+
+/* Raise what dbm_store_read() found, if anything. */
+void
+dbm_store_throw_refused(const DbmRegistration *wanted)
+{
+	DbmLabel	label = {wanted->version, wanted->name, wanted->refused == wanted->up_script};
+
+	if (wanted->refused)
+		dbm_throw_problem(wanted->refused, wanted->refused->refused, &label, NULL);
+}
+
+/* Say what is registered but cannot be run, at least not here. */
+void
+dbm_store_warn(const DbmRegistration *wanted)
+{
+	for (int is_up = 1; is_up >= 0; is_up--)
+	{
+		const DbmScript *script = is_up ? wanted->up_script : wanted->down_script;
+		DbmLabel	label = {wanted->version, wanted->name, is_up};
+
+		if (script == NULL || (is_up && wanted->up == 0))
+			continue;
+		if (script->unreadable)
+			ereport(WARNING,
+					(errcode(script->unreadable->sqlerrcode),
+					 errmsg("%s cannot be read by this server: %s", dbm_label_text(&label),
+							script->unreadable->message),
+					 script->unreadable->statement > 0 ?
+					 errdetail("The trouble is in statement %d, at line %d.",
+							   script->unreadable->statement, script->unreadable->line) :
+					 errdetail("The trouble is at line %d.", script->unreadable->line),
+					 errhint("It is registered, but will not be run unless this server can read it.")));
+		else if (script->ncommands == 0 && wanted->file_name == NULL && (is_up || script->len > 0))
+			ereport(WARNING,
+					(errmsg("%s contains no statement", dbm_label_text(&label)),
+					 is_up ?
+					 errdetail("It is registered, but cannot be applied.") :
+					 errdetail("The migration is registered, but cannot be rolled back."),
+					 is_up ? 0 :
+					 errhint("Give an empty text to say that there is nothing to undo.")));
+	}
+}
+
+/*
+ * May the caller register this, or without "wanted" forget what is stored?
+ * "stored" is NULL if nothing is.  NULL, or why not.
+ */
+DbmTrouble *
+dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+{
+	if (stored == NULL)
+		return dbm_registry_contradicts(ext, wanted) ? changed_up(wanted->version) : NULL;
+	if (wanted && stored->is_applied && !stored->same_tokens && !stored->is_repeatable)
+		return changed_up(stored->version);
+	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
+		!dbm_may_change(stored->up_author))
+		return not_ours(stored, stored->up_author);
+	if ((wanted == NULL || !stored->same_down) && stored->down_author &&
+		!dbm_may_change(stored->down_author))
+		return not_ours(stored, stored->down_author);
+	return NULL;
+}
+
+/* Is there nothing to change? */
+bool
+dbm_store_is_same(const DbmStored *stored)
+{
+	return stored->same_up && stored->same_down && stored->same_rest;
+}
+
+/*
+ * Register a migration: 'added', 'updated' or 'unchanged'.  If something is
+ * wrong, *trouble says what, and nothing is written.
+ */
+const char *
+dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **trouble)
+{
+	bool		locked = false;
+
+	for (;;)
+	{
+		DbmStored  *stored = dbm_registry_stored(ext, wanted);
+
+		CHECK_FOR_INTERRUPTS();
+		if (stored && dbm_store_is_same(stored))
+			return "unchanged";
+		if (stored && !locked)
+		{
+			dbm_lock_for_run(ext);
+			locked = true;
+			continue;			/* look again: it may have been applied */
+		}
+		*trouble = dbm_store_check(ext, wanted, stored);
+		if (*trouble)
+			return NULL;
+		if (stored)
+		{
+			dbm_registry_update(ext, wanted, stored);
+			if (stored->is_applied)
+				dbm_registry_rename_applied(ext, stored->id);
+			return "updated";
+		}
+		if (dbm_registry_insert(ext, wanted))
+			return "added";
+		/* somebody else was faster */
+	}
+}
+
+void
+dbm_trouble_throw(const DbmTrouble *trouble)
+{
+	ereport(ERROR,
+			(errcode(trouble->sqlerrcode),
+			 errmsg_internal("%s", trouble->message),
+			 trouble->detail ? errdetail_internal("%s", trouble->detail) : 0,
+			 trouble->hint ? errhint("%s", trouble->hint) : 0));
+}
+
+DbmTrouble *
+dbm_trouble(int sqlerrcode, const char *message, const char *detail, const char *hint)
+{
+	DbmTrouble *trouble = palloc0(sizeof(DbmTrouble));
+
+	trouble->sqlerrcode = sqlerrcode;
+	trouble->message = message;
+	trouble->detail = detail;
+	trouble->hint = hint;
+	return trouble;
+}
+
+static DbmTrouble *
+changed_up(const char *version)
+{
+	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   psprintf("migration %s is already applied, its up script cannot be changed", version),
+					   NULL,
+					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
+								version));
+}
+
+static DbmTrouble *
+not_ours(const DbmStored *stored, const char *author)
+{
+	return dbm_trouble(ERRCODE_INSUFFICIENT_PRIVILEGE,
+					   psprintf("permission denied to change migration %s", stored->version),
+					   psprintf("It was registered by \"%s\", whom \"%s\" could not become.",
+								author, GetUserNameFromId(GetUserId(), false)),
+					   psprintf("Ask \"%s\", or a superuser; or: SET ROLE %s;",
+								author, quote_identifier(author)));
+}
