@@ -114,6 +114,13 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 			throw_troubles(list_make1(trouble), list_length(files));
 		}
 		dbm_store_warn(&migration->registration);
+		if (migration->is_code)
+			ereport(WARNING,
+					(errmsg("%s is not SQL", main_file(migration)->path),
+					 errdetail("The migration is registered without an up script, and cannot be applied here."),
+					 errhint("Let the tool it was written for print its SQL, and register that: SELECT migrate.add('%s', %s, 'the SQL');",
+							 migration->registration.version,
+							 quote_literal_cstr(migration->registration.name))));
 		if (migration->has_placeholders)
 			ereport(WARNING,
 					(errmsg("%s contains ${, but placeholders are not replaced", main_file(migration)->path),
@@ -294,7 +301,7 @@ check_one(const DbmExtension *ext, const DbmFileMigration *migration, const DbmS
 
 	if (stored && dbm_store_is_same(stored))
 		return NULL;
-	if (stored == NULL && wanted->up == 0 && !down_alone)
+	if (stored == NULL && wanted->up == 0 && !migration->is_code && !down_alone)
 		return dbm_trouble(ERRCODE_UNDEFINED_OBJECT,
 						   psprintf("there is no up script for version %s", wanted->version), NULL,
 						   "Add the file that this one undoes, or leave it out.");
@@ -397,7 +404,9 @@ describe(const DbmFileMigration *migration)
 	initStringInfo(&buf);
 	if (wanted->baseline_key)
 		appendStringInfo(&buf, "; runs only where nothing is applied, for all versions up to %s", wanted->id + 3);
-	if (wanted->up == 0)
+	if (migration->is_code)
+		appendStringInfoString(&buf, "; not SQL, cannot be applied here");
+	else if (wanted->up == 0)
 		appendStringInfoString(&buf, "; the down script alone");
 	else if (wanted->up_script->unreadable)
 		appendStringInfoString(&buf, "; this server cannot read it");

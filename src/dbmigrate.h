@@ -211,6 +211,7 @@ typedef enum DbmFileRole
 	DBM_FILE_DOWN,
 	DBM_FILE_REPEATABLE,
 	DBM_FILE_BASELINE,
+	DBM_FILE_CODE,				/* an up script that is not SQL */
 	DBM_FILE_SETTINGS			/* about other files, see settings_of */
 } DbmFileRole;
 
@@ -221,7 +222,7 @@ typedef struct DbmFileName
 	DbmFormat	format;			/* auto if the content decides */
 	const char *version;		/* NULL for a repeatable migration */
 	const char *name;
-	const char *dialect;		/* in the name of the file, ours; or NULL */
+	const char *dialect;		/* a database in the name of the file, or NULL */
 	const char *folder_dialect; /* the folder's name is a database's; or NULL */
 	bool		no_transaction;
 	bool		is_flat;		/* its format has no folders */
@@ -553,10 +554,12 @@ typedef struct DbmFileMigration
 	bool		down_no_transaction;
 	bool		has_placeholders;	/* of Flyway */
 	bool		is_unreadable;	/* its sections are not known */
+	bool		is_code;		/* up_file is not SQL */
 } DbmFileMigration;
 
 typedef struct DbmFileSet
 {
+	List	   *files;			/* of DbmFile */
 	List	   *migrations;		/* of DbmFileMigration, in order */
 	List	   *left_out;		/* of DbmFile, see name.reason */
 	List	   *troubles;		/* of DbmTrouble */

@@ -27,7 +27,7 @@ static const char *const other_dialects[] = {
 /* Files that hold code which another tool runs as a migration. */
 static const char *const code_extensions[] = {
 	"js", "ts", "cjs", "mjs", "cts", "mts", "go", "py", "rb", "java", "kt", "scala", "groovy", "php", "cs",
-	"ex", "exs", "rs", "pl", "sh", "xml", "yaml", "yml", "json", NULL
+	"ex", "exs", "rs", "pl", "sh", "fizz", NULL
 };
 
 static bool read_settings_name(DbmFileName *file);
@@ -38,7 +38,7 @@ static bool is_flyway_callback(const char *stem);
 static void read_flat_name(DbmFileName *file, char *stem, DbmFormat format);
 static bool read_version_and_name(DbmFileName *file, const char *stem);
 static int	date_length(const char *stem);
-static void read_other_extension(DbmFileName *file, const char *base, const char *extension);
+static void read_code_name(DbmFileName *file, const char *parent, char *stem, const char *extension);
 static char *last_folder(const char *path, int nth);
 static char *without(const char *text, const char *unwanted);
 static bool take_suffix(char *stem, const char *suffix);
@@ -76,7 +76,7 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 	else if (read_settings_name(file))
 		 /* done */ ;
 	else if ((extension = take_extension(stem)) == NULL || pg_strcasecmp(extension, "sql") != 0)
-		read_other_extension(file, base, extension);
+		read_code_name(file, parent, stem, extension);
 	else
 	{
 		bool		is_auto = format == DBM_FORMAT_AUTO;
@@ -256,21 +256,20 @@ read_flat_name(DbmFileName *file, char *stem, DbmFormat format)
 	if (may_pair)
 	{
 		file->no_transaction = take_suffix(stem, ".autocommit");
+		if (file->role != DBM_FILE_SECTIONS)
+			(void) take_suffix(stem, ".sql");	/* 001_name.sql.up.sql */
 		dot = strrchr(stem, '.');
-		if (dot && is_one_of(dot + 1, other_dialects))
+		if (dot && (is_one_of(dot + 1, other_dialects) || is_one_of(dot + 1, our_dialects)))
 		{
-			leave_out(file, psprintf("for another database: %s", dot + 1));
-			return;
-		}
-		if (dot && is_one_of(dot + 1, our_dialects))
-		{
-			file->dialect = dot + 1;
+			file->dialect = pstrdup(dot + 1);
 			stem[dot - stem] = '\0';
 		}
 	}
 	if ((*stem == 'V' || *stem == 'v') && isdigit((unsigned char) stem[1]))
 		stem++;
 	(void) read_version_and_name(file, stem);
+	if (file->dialect && is_one_of(file->dialect, other_dialects))
+		leave_out(file, psprintf("for another database: %s", file->dialect));
 }
 
 /* Version, separators, name; always true, but perhaps refused. */
@@ -322,17 +321,33 @@ date_length(const char *stem)
 	return 0;
 }
 
-/* Not .sql: code that another tool would run is not left out in silence. */
+/*
+ * Not .sql: 001_name.js, V1__name.java, VERSION_name/migration.ts.  Code that
+ * another tool would run is not left out in silence.
+ */
 static void
-read_other_extension(DbmFileName *file, const char *base, const char *extension)
+read_code_name(DbmFileName *file, const char *parent, char *stem, const char *extension)
 {
-	bool		is_numbered = isdigit((unsigned char) *base) ||
-		((*base == 'V' || *base == 'v') && isdigit((unsigned char) base[1]));
-
-	if (is_numbered && extension && is_one_of(extension, code_extensions))
-		refuse(file, "a migration that is not SQL",
-			   "Let the tool it was written for print its SQL and register that, or leave the file out.");
-	else
+	leave_out(file, "not an .sql file");
+	if (extension == NULL || !is_one_of(extension, code_extensions) ||
+		take_suffix(stem, "_test") || take_suffix(stem, ".test") || take_suffix(stem, ".spec"))
+		return;
+	if (strcmp(stem, "migration") == 0 && read_folder_name(file, parent, stem))
+		 /* a folder of Prisma's kind */ ;
+	else if (strstr(stem, "__") && read_flyway_name(file, stem))
+		 /* V1__name */ ;
+	else if (isdigit((unsigned char) *stem))
+	{
+		if (take_suffix(stem, ".down"))
+			return;
+		(void) take_suffix(stem, ".up");
+		file->is_flat = true;
+		file->role = DBM_FILE_CODE;
+		(void) read_version_and_name(file, stem);
+	}
+	if (file->role == DBM_FILE_UP)
+		file->role = DBM_FILE_CODE;
+	else if (file->role != DBM_FILE_CODE)
 		leave_out(file, "not an .sql file");
 }
 

@@ -27,6 +27,7 @@ static void leave_out_subfolders(List *files);
 static List *sort_out(List *files, DbmFileSet *set);
 static Part *make_part(DbmFile *file, DbmFileSet *set);
 static void collect(List *parts, DbmFileSet *set);
+static void finish_migration(DbmFileMigration *migration, DbmFileSet *set);
 static int	compare_parts(const ListCell *a, const ListCell *b);
 static int	compare_migrations(const Part *a, const Part *b);
 static DbmFileMigration *begin_migration(const Part *part);
@@ -56,6 +57,7 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 
 		dbm_filename_read(file->path, format, &file->name);
 	}
+	set->files = files;
 	leave_out_other_databases(files);
 	leave_out_subfolders(files);
 	collect(sort_out(files, set), set);
@@ -99,30 +101,40 @@ leave_out_other_databases(List *files)
 
 /*
  * The tools whose formats have no folders do not look into folders: what is
- * below the uppermost file of such a format is something else.
+ * below the uppermost file of such a format is something else.  Those whose
+ * formats have folders look at nothing else.
  */
 static void
 leave_out_subfolders(List *files)
 {
 	int			depth = PG_INT32_MAX;
+	bool		has_folders = false;
 	ListCell   *lc;
 
 	foreach(lc, files)
 	{
 		const DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
 
-		if (name->is_flat && name->role != DBM_FILE_LEFT_OUT && name->role != DBM_FILE_BAD)
+		if (name->role == DBM_FILE_LEFT_OUT || name->role == DBM_FILE_BAD)
+			continue;
+		if (name->is_flat)
 			depth = Min(depth, name->depth);
+		has_folders |= name->format == DBM_FORMAT_FOLDERS || name->format == DBM_FORMAT_DIESEL ||
+			name->format == DBM_FORMAT_PRISMA;
 	}
 	foreach(lc, files)
 	{
 		DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
 
-		if (name->is_flat && name->role != DBM_FILE_LEFT_OUT && name->depth > depth)
-		{
-			name->role = DBM_FILE_LEFT_OUT;
+		if (!name->is_flat || name->role == DBM_FILE_LEFT_OUT)
+			continue;
+		if (name->depth > depth)
 			name->reason = "in a folder below the other migrations";
-		}
+		else if (has_folders && name->role == DBM_FILE_BAD)
+			name->reason = "outside of the migrations' folders";
+		else
+			continue;
+		name->role = DBM_FILE_LEFT_OUT;
 	}
 }
 
@@ -182,11 +194,40 @@ collect(List *parts, DbmFileSet *set)
 		CHECK_FOR_INTERRUPTS();
 		if (last == NULL || compare_migrations(last, part) != 0)
 		{
+			finish_migration(migration, set);
 			migration = begin_migration(part);
 			set->migrations = lappend(set->migrations, migration);
 		}
 		take_part(migration, part->file, set);
 		last = part;
+	}
+	finish_migration(migration, set);
+}
+
+/*
+ * A down script whose up script is there for other databases only has nothing
+ * to undo in ours.
+ */
+static void
+finish_migration(DbmFileMigration *migration, DbmFileSet *set)
+{
+	DbmFile    *down = migration ? unconstify(DbmFile *, migration->down_file) : NULL;
+	ListCell   *lc;
+
+	if (down == NULL || migration->up_file)
+		return;
+	foreach(lc, set->files)
+	{
+		const DbmFileName *other = &((DbmFile *) lfirst(lc))->name;
+
+		if (other->role == DBM_FILE_LEFT_OUT && other->dialect && other->version &&
+			strcmp(other->version, down->name.version) == 0)
+		{
+			down->name.role = DBM_FILE_LEFT_OUT;
+			down->name.reason = "its up script is for other databases";
+			set->migrations = list_delete_last(set->migrations);
+			return;
+		}
 	}
 }
 
@@ -207,7 +248,10 @@ compare_migrations(const Part *a, const Part *b)
 	return DatumGetInt32(FunctionCall2(&compare, a->key, b->key));
 }
 
-/* Within a migration: up before down, and what is for our database alone first. */
+/*
+ * Within a migration: up before down, SQL before code, and what is for our
+ * database alone before what is for all.
+ */
 static int
 compare_parts(const ListCell *a, const ListCell *b)
 {
@@ -219,6 +263,8 @@ compare_parts(const ListCell *a, const ListCell *b)
 
 	if (result == 0)
 		result = (x->role == DBM_FILE_DOWN) - (y->role == DBM_FILE_DOWN);
+	if (result == 0)
+		result = (x->role == DBM_FILE_CODE) - (y->role == DBM_FILE_CODE);
 	if (result == 0)
 		result = (x->dialect == NULL) - (y->dialect == NULL);
 	return result ? result : strcmp(x->path, y->path);
@@ -254,7 +300,7 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	bool		is_down = file->name.role == DBM_FILE_DOWN;
 	const DbmFile *other = is_down ? migration->down_file : migration->up_file;
 
-	if (other && other->name.dialect && file->name.dialect == NULL)
+	if (other && ((other->name.dialect && file->name.dialect == NULL) || file->name.role == DBM_FILE_CODE))
 	{
 		file->name.role = DBM_FILE_LEFT_OUT;
 		file->name.reason = psprintf("%s takes its place", other->path);
@@ -277,6 +323,11 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 		take_sections(migration, file, set);
 	else
 		take_up(migration, file);
+	if (file->name.role == DBM_FILE_CODE)
+	{
+		migration->is_code = true;
+		migration->registration.up = 0;
+	}
 
 	if (migration->format == DBM_FORMAT_FLYWAY && strstr(file->content, "${") != NULL)
 		migration->has_placeholders = true;

@@ -138,11 +138,11 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 	if (count > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg_plural("%d migration has no up script yet",
-							   "%d migrations have no up script yet",
+				 errmsg_plural("%d migration has no up script in SQL",
+							   "%d migrations have no up script in SQL",
 							   count, count),
-				 errdetail("Only the down script is registered: %s.", offenders),
-				 errhint("Register the other file with migrate.add_file(), or forget the migration: SELECT migrate.remove('%s');",
+				 errdetail("Without an up script: %s.", offenders),
+				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied('%s', 'the reason');",
 						 DBM_MIGRATION_REF(first))));
 
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);

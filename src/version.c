@@ -8,6 +8,11 @@
  * comparison orders as we need it, in every collation.  Zeros at the end are
  * dropped, so that 1, 001, 1.0 and 1.0.0 are the same version, as in Flyway.
  *
+ * A group of 8 to 20 digits that begins with 19 or 20 is a date, perhaps with
+ * a time and its fraction.  Tools that compare such versions as text have
+ * 20250625 after 20250604085536, and so have we: they are all filled up to 20
+ * digits, with the number of digits as a group of its own behind them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,8 +28,12 @@
 
 #define MAX_VERSION_LENGTH 255
 #define MAX_VERSION_GROUPS 64
+#define MIN_DATE_DIGITS 8
+#define MAX_DATE_DIGITS 20
 
 static ArrayType *parse(const char *version);
+static bool is_date(const char *digits, int len);
+static Datum parse_date(const char *digits, int len);
 static Datum parse_group(const char *digits, int len, bool *is_zero);
 pg_noreturn static void invalid_version(const char *version);
 
@@ -71,7 +80,7 @@ dbm_version_is_id(const char *version)
 static ArrayType *
 parse(const char *version)
 {
-	Datum		groups[MAX_VERSION_GROUPS];
+	Datum		groups[MAX_VERSION_GROUPS + 1];
 	int			ngroups = 0;
 	int			nsignificant = 1;
 	const char *p = version;
@@ -83,9 +92,16 @@ parse(const char *version)
 		int			len = strspn(p, "0123456789");
 		bool		is_zero;
 
-		if (len == 0 || ngroups == MAX_VERSION_GROUPS)
+		if (len == 0 || ngroups >= MAX_VERSION_GROUPS)
 			return NULL;
-		groups[ngroups++] = parse_group(p, len, &is_zero);
+		if (ngroups == 0 && is_date(p, len))
+		{
+			groups[ngroups++] = parse_date(p, len);
+			groups[ngroups++] = DirectFunctionCall1(int4_numeric, Int32GetDatum(len));
+			is_zero = false;
+		}
+		else
+			groups[ngroups++] = parse_group(p, len, &is_zero);
 		if (!is_zero)
 			nsignificant = ngroups;
 		p += len;
@@ -106,6 +122,24 @@ parse_group(const char *digits, int len, bool *is_zero)
 							   CStringGetDatum(pnstrdup(digits, len)),
 							   ObjectIdGetDatum(InvalidOid),
 							   Int32GetDatum(-1));
+}
+
+static bool
+is_date(const char *digits, int len)
+{
+	return len >= MIN_DATE_DIGITS && len <= MAX_DATE_DIGITS &&
+		(strncmp(digits, "19", 2) == 0 || strncmp(digits, "20", 2) == 0);
+}
+
+static Datum
+parse_date(const char *digits, int len)
+{
+	char		filled[MAX_DATE_DIGITS + 1];
+	bool		is_zero;
+
+	memset(filled, '0', MAX_DATE_DIGITS);
+	memcpy(filled, digits, len);
+	return parse_group(filled, MAX_DATE_DIGITS, &is_zero);
 }
 
 static void
