@@ -28,9 +28,9 @@ static DbmFile *make_file(const JsonbValue *name, const JsonbValue *content);
 static void check_texts(DbmFileSet *set);
 static void check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone);
 static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
-static DbmTrouble *check_one(const DbmExtension *ext, const DbmFileMigration *migration,
+static DbmTrouble *check_one(const DbmExtension *ext, DbmFileMigration *migration,
 							 const DbmStored *stored, bool down_alone);
-static void throw_troubles(List *troubles, int nfiles);
+static void throw_troubles(List *troubles);
 static void put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome);
 static void put_left_out(ReturnSetInfo *result, const DbmFile *file);
 static void put_row(ReturnSetInfo *result, const char *const *columns);
@@ -56,6 +56,10 @@ dbmigrate_add_file(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be null", i == 0 ? "filename" : "content")));
 	file->path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (file->path[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("filename must not be empty")));
 	file->content = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	file->len = strlen(file->content);
 	dbm_add_files(fcinfo, "migrate.add_file()", list_make1(file), NIL, format_argument(fcinfo, 2), true);
@@ -100,7 +104,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 	dbm_catalog_open(&ext);
 	check_registry(&ext, &set, down_alone);
 	if (set.troubles)
-		throw_troubles(set.troubles, list_length(files));
+		throw_troubles(set.troubles);
 
 	foreach(lc, set.migrations)
 	{
@@ -111,10 +115,10 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 		if (outcome == NULL)
 		{
 			trouble->file = main_file(migration)->path;
-			throw_troubles(list_make1(trouble), list_length(files));
+			throw_troubles(list_make1(trouble));
 		}
 		dbm_store_warn(&migration->registration);
-		if (migration->is_code)
+		if (migration->is_code && !migration->has_sql)
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),
 					 errdetail("The migration is registered without an up script, and cannot be applied here."),
@@ -224,20 +228,18 @@ check_texts(DbmFileSet *set)
 		CHECK_FOR_INTERRUPTS();
 		if (migration->is_unreadable)
 			continue;			/* that is told already */
+		wanted->from_files = true;
 		dbm_store_read(wanted);
 		wanted->up_online |= migration->up_no_transaction;
 		wanted->down_online |= migration->down_no_transaction;
 		if (wanted->refused)
 		{
 			const DbmProblem *problem = wanted->refused->refused;
-			bool		in_down = wanted->refused == wanted->down_script;
-			bool		is_section = in_down && migration->down_file == migration->up_file;
 			DbmTrouble *trouble = dbm_trouble(problem->sqlerrcode,
-											  psprintf("%s (line %d%s)", problem->message, problem->line,
-													   is_section ? " of its down section" : ""),
+											  psprintf("%s (line %d)", problem->message, problem->line),
 											  problem->detail, problem->hint);
 
-			trouble->file = in_down ? migration->down_file->path : main_file(migration)->path;
+			trouble->file = main_file(migration)->path;
 			set->troubles = lappend(set->troubles, trouble);
 		}
 	}
@@ -294,11 +296,12 @@ look_up(const DbmExtension *ext, DbmFileMigration *migration)
 }
 
 static DbmTrouble *
-check_one(const DbmExtension *ext, const DbmFileMigration *migration, const DbmStored *stored,
+check_one(const DbmExtension *ext, DbmFileMigration *migration, const DbmStored *stored,
 		  bool down_alone)
 {
 	const DbmRegistration *wanted = &migration->registration;
 
+	migration->has_sql = stored && stored->has_up;
 	if (stored && dbm_store_is_same(stored))
 		return NULL;
 	if (stored == NULL && wanted->up == 0 && !migration->is_code && !down_alone)
@@ -321,7 +324,7 @@ check_one(const DbmExtension *ext, const DbmFileMigration *migration, const DbmS
 
 /* All that is wrong, as one error. */
 static void
-throw_troubles(List *troubles, int nfiles)
+throw_troubles(List *troubles)
 {
 	DbmTrouble *first = linitial(troubles);
 	int			sqlerrcode = first->sqlerrcode;
@@ -353,9 +356,7 @@ throw_troubles(List *troubles, int nfiles)
 		appendStringInfo(&list, "\nand %d more", count - MAX_TROUBLES_TOLD);
 	ereport(ERROR,
 			(errcode(sqlerrcode),
-			 errmsg_plural("%d problem in %d files, nothing was registered",
-						   "%d problems in %d files, nothing was registered",
-						   count, count, nfiles),
+			 errmsg("%d problems with these files, nothing was registered", count),
 			 errdetail_internal("%s", list.data),
 			 hint ? errhint("%s", hint) : 0));
 }
@@ -365,7 +366,7 @@ put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const ch
 {
 	const DbmRegistration *stored = &migration->registration;
 	const char *columns[] = {
-		stored->version, stored->name, outcome, dbm_format_name(migration->format),
+		stored->baseline_key ? stored->id + 3 : stored->version, stored->name, outcome, dbm_format_name(migration->format),
 		main_file(migration)->path, describe(migration)
 	};
 
@@ -404,7 +405,9 @@ describe(const DbmFileMigration *migration)
 	initStringInfo(&buf);
 	if (wanted->baseline_key)
 		appendStringInfo(&buf, "; runs only where nothing is applied, for all versions up to %s", wanted->id + 3);
-	if (migration->is_code)
+	if (migration->is_code && migration->has_sql)
+		appendStringInfoString(&buf, "; not SQL, but its SQL is registered");
+	else if (migration->is_code)
 		appendStringInfoString(&buf, "; not SQL, cannot be applied here");
 	else if (wanted->up == 0)
 		appendStringInfoString(&buf, "; the down script alone");

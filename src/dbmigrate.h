@@ -455,6 +455,7 @@ typedef struct DbmRegistration
 	bool		up_online;
 	bool		down_online;
 	int			down_statements;	/* -1 if it cannot be rolled back */
+	bool		from_files;		/* a set of files, not migrate.add() */
 	const DbmScript *refused;	/* one of the two, if it can never be run */
 } DbmRegistration;
 
@@ -555,6 +556,7 @@ typedef struct DbmFileMigration
 	bool		has_placeholders;	/* of Flyway */
 	bool		is_unreadable;	/* its sections are not known */
 	bool		is_code;		/* up_file is not SQL */
+	bool		has_sql;		/* an up script is registered already */
 } DbmFileMigration;
 
 typedef struct DbmFileSet

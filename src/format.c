@@ -182,7 +182,7 @@ find_format(Reader *reader, DbmFormat *format, const char **hint)
 		if (found->marker.format != *format)
 		{
 			*hint = "Say which one counts, for example: format => 'plain'.";
-			return psprintf("it has markers of %s (line %s) and of %s (line %s)",
+			return psprintf("markers of %s (line %s) and of %s (line %s)",
 							dbm_format_name(*format), at_line(reader, first->start),
 							dbm_format_name(found->marker.format), at_line(reader, found->start));
 		}
@@ -236,7 +236,7 @@ check_markers(const Reader *reader, DbmFormat format, const char **hint)
 	if (format == DBM_FORMAT_TERN && strstr(reader->text, "{{") != NULL)
 	{
 		*hint = "Write the SQL that the template stands for.";
-		return "it is a template of tern, with {{ in it";
+		return "a template of tern, with {{ in it";
 	}
 	return check_blocks(reader);
 }
@@ -258,7 +258,7 @@ check_sections(const Reader *reader, DbmFormat format, const char **hint)
 		if (first[is_up] && !formats[format].may_repeat)
 		{
 			*hint = "Make each migration a file of its own.";
-			return psprintf("it has two %s sections (lines %s and %s)", is_up ? "up" : "down",
+			return psprintf("two %s sections (lines %s and %s)", is_up ? "up" : "down",
 							at_line(reader, first[is_up]->start), at_line(reader, found->start));
 		}
 		if (first[is_up] == NULL)
@@ -269,7 +269,7 @@ check_sections(const Reader *reader, DbmFormat format, const char **hint)
 	if (first[true] == NULL && (first[false] || formats[format].needs_markers))
 	{
 		*hint = psprintf("Write the line \"%s\" before what is to be applied.", formats[format].up_marker);
-		return psprintf("it has no line \"%s\"", formats[format].up_marker);
+		return psprintf("no line \"%s\"", formats[format].up_marker);
 	}
 	if (first[true] && first[false] && formats[format].up_comes_first &&
 		first[false]->start < first[true]->start)
@@ -283,7 +283,7 @@ check_sections(const Reader *reader, DbmFormat format, const char **hint)
 		if (statement_before(reader, begin))
 		{
 			*hint = psprintf("%s would not run it.  Move it into a section.", dbm_format_name(format));
-			return psprintf("there is a statement before the first marker (line %s)",
+			return psprintf("a statement before the first marker (line %s)",
 							at_line(reader, begin->start));
 		}
 	}

@@ -162,10 +162,12 @@ read_file(Walk *walk, const char *path, const char *name)
 
 	file->path = pg_any_to_server(name, strlen(name), encoding);
 	file->content = "";
-	walk->files = lappend(walk->files, file);
 	dbm_filename_read(file->path, walk->format, &file->name);
 	if (file->name.role == DBM_FILE_LEFT_OUT)
+	{
+		walk->files = lappend(walk->files, file);
 		return;
+	}
 
 	bytes = read_bytes(path, &file->len, &problem);
 	if (bytes && !pg_verify_mbstr(encoding, bytes, file->len, true))
@@ -178,6 +180,7 @@ read_file(Walk *walk, const char *path, const char *name)
 	file->content = pg_any_to_server(bytes, file->len, encoding);
 	if (file->content != bytes)
 		file->len = strlen(file->content);
+	walk->files = lappend(walk->files, file);
 }
 
 /* All bytes of a file, NUL-terminated; NULL and *problem if that fails. */

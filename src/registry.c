@@ -32,7 +32,7 @@ static bool same_environments(Datum stored, Datum wanted);
 	"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
 	" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum," \
 	" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id)," \
-	" m.down_statements, m.up_statements FROM migrate.migration m"
+	" m.down_statements, m.up_statements, m.altered FROM migrate.migration m"
 
 /*
  * What is registered for the version, or the id, of "wanted", and how that
@@ -84,11 +84,12 @@ static void
 compare(DbmStored *stored, const DbmRegistration *wanted)
 {
 	Datum		checksum = dbm_column_datum(0, 12);
+	bool		altered = dbm_column_bool(0, 16);	/* the hashes are not those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
-		datumIsEqual(dbm_checksum_text(wanted->up), stored->up_sha256, false, -1);
+		(!altered && datumIsEqual(dbm_checksum_text(wanted->up), stored->up_sha256, false, -1));
 	stored->same_down = wanted->down == 0 ||
-		(stored->down_sha256 != 0 &&
+		(!altered && stored->down_sha256 != 0 &&
 		 datumIsEqual(dbm_checksum_text(wanted->down), stored->down_sha256, false, -1));
 	stored->same_tokens = wanted->up == 0 ||
 		(wanted->up_script != NULL &&

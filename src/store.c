@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static DbmTrouble *changed_up(const char *version);
 static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
@@ -27,7 +28,7 @@ static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
 void
 dbm_store_read(DbmRegistration *wanted)
 {
-	const DbmScript *down;
+	DbmScript  *down;
 
 	wanted->up_script = read_script(wanted, true);
 	wanted->up_online = wanted->up_script->online;
@@ -38,7 +39,11 @@ dbm_store_read(DbmRegistration *wanted)
 	if (wanted->down == 0)
 		return;
 
-	down = wanted->down_script = read_script(wanted, false);
+	down = read_script(wanted, false);
+	/* one bad way back does not keep a directory from being loaded */
+	if (down->refused && wanted->from_files)
+		forgive(down);
+	wanted->down_script = down;
 	wanted->down_online = down->online;
 	if (wanted->refused == NULL && down->refused)
 		wanted->refused = down;
@@ -48,6 +53,14 @@ dbm_store_read(DbmRegistration *wanted)
 		wanted->down_statements = Max(down->ncommands, 1);
 	else if (down->ncommands > 0)
 		wanted->down_statements = down->ncommands;
+}
+
+/* What cannot be run is refused when it is asked for. */
+static void
+forgive(DbmScript *script)
+{
+	script->unreadable = script->refused;
+	script->refused = NULL;
 }
 
 static DbmScript *

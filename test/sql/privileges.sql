@@ -19,7 +19,7 @@ GRANT USAGE ON SCHEMA migrate TO regress_dbmigrate_reader, regress_dbmigrate_dep
 GRANT EXECUTE ON FUNCTION migrate.status, migrate.pending, migrate.version, migrate.require, migrate.status_json
     TO regress_dbmigrate_reader, regress_dbmigrate_deployer, regress_dbmigrate_author;
 GRANT SELECT ON migrate.schema_migrations TO regress_dbmigrate_reader;
-GRANT EXECUTE ON FUNCTION migrate.add, migrate.create, migrate.remove TO regress_dbmigrate_author;
+GRANT EXECUTE ON FUNCTION migrate.add, migrate.add_file, migrate.add_files, migrate.create, migrate.remove TO regress_dbmigrate_author;
 GRANT EXECUTE ON FUNCTION migrate.apply, migrate.apply_to, migrate.apply_json, migrate.rollback, migrate.rollback_to, migrate.redo
     TO regress_dbmigrate_deployer;
 
@@ -41,6 +41,8 @@ INSERT INTO priv_calls (what, call) VALUES
     ('version', 'SELECT migrate.version()'), ('require', 'SELECT migrate.require()'),
     ('status_json', 'SELECT migrate.status_json()'), ('schema_migrations', 'SELECT * FROM migrate.schema_migrations'),
     ('add', 'SELECT migrate.add(''1'', ''x'', ''SELECT 1'')'), ('create', 'SELECT migrate.create(''x'', ''SELECT 1'')'),
+    ('add_file', 'SELECT migrate.add_file(''1_x.sql'', ''SELECT 1'')'), ('add_files', 'SELECT migrate.add_files(''{}'')'),
+    ('load', 'SELECT migrate.load(''/'')'),
     ('remove', 'SELECT migrate.remove(''77'')'), ('amend', 'SELECT migrate.amend(''77'', NULL, NULL, ''x'')'),
     ('approve', 'SELECT migrate.approve(''77'')'),
     ('apply', 'SELECT * FROM migrate.apply()'), ('apply_to', 'SELECT * FROM migrate.apply_to(''77'')'),
