@@ -12,6 +12,8 @@ PGFILEDESC = "dbmigrate - schema migrations inside the database"
 OBJS = \
 	$(WIN32RES) \
 	src/addfiles.o \
+	src/adopt.o \
+	src/adoptreport.o \
 	src/analyze.o \
 	src/apply.o \
 	src/catalog.o \
@@ -25,7 +27,12 @@ OBJS = \
 	src/execute.o \
 	src/filename.o \
 	src/fileset.o \
+	src/foreign.o \
+	src/foreignlock.o \
+	src/foreignread.o \
+	src/foreignsum.o \
 	src/format.o \
+	src/known.o \
 	src/load.o \
 	src/lock.o \
 	src/marker.o \

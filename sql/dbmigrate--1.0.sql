@@ -114,6 +114,7 @@ COMMENT ON COLUMN migrate.applied.statements IS 'how many statements were run';
 COMMENT ON COLUMN migrate.applied.state IS 'applied, or running, interrupted or failed';
 CREATE UNIQUE INDEX applied_position_idx ON migrate.applied (target_schema, position);
 CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, version_key);
+CREATE INDEX applied_key_idx ON migrate.applied (version_key);
 
 CREATE TABLE migrate.history (
     id               bigint GENERATED ALWAYS AS IDENTITY,
@@ -508,6 +509,21 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_mark_pending';
 COMMENT ON FUNCTION migrate.mark_pending(text, text, text) IS
     'record a migration as not applied without running it';
+
+CREATE FUNCTION migrate.adopt(
+    history_table text DEFAULT NULL,
+    dry_run boolean DEFAULT false,
+    version_column text DEFAULT NULL,
+    time_column text DEFAULT NULL,
+    name_column text DEFAULT NULL,
+    schema text DEFAULT '',
+    OUT version text, OUT name text, OUT result text,
+    OUT applied_at timestamptz, OUT applied_by text, OUT detail text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_adopt';
+COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text) IS
+    'read another tool''s history table and continue from it';
 
 --
 -- Privileges.  Nobody but the owner may do anything, until granted; the

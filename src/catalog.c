@@ -4,8 +4,8 @@
  *	  What is applied here, and what happened: migrate.applied and
  *	  migrate.history, and the state of each migration.
  *
- * This file and registry.c are the only readers and writers of migrate.*.
- * Their statements go through query.c and name all they use in full, since
+ * This file, registry.c and known.c are the only readers and writers of
+ * migrate.*.  Their statements go through query.c and name all they use in full, since
  * the search_path is the caller's.
  *
  *-------------------------------------------------------------------------
@@ -62,6 +62,7 @@ static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 static SPIPlanPtr plan_record_applied = NULL;
+static SPIPlanPtr plan_record_adopted = NULL;
 static SPIPlanPtr plan_record_undone = NULL;
 
 static void look_up_extension(DbmExtension *ext);
@@ -365,6 +366,28 @@ dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record)
 				  " checksum, applied_at, applied_by, duration, run, baseline, statements)"
 				  " SELECT $3, $4, h.id, $5, $16, $6, $11, h.at, $13, $10, $1, $17,"
 				  " coalesce($7, 0)::pg_catalog.int4 FROM h",
+				  &params, SPI_OK_INSERT);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/* The same for what another tool applied, when and by whom it says. */
+void
+dbm_catalog_record_adopted(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	add_record(&params, record);
+	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
+	dbm_param_bool(&params, record->baseline);
+	dbm_param(&params, TIMESTAMPTZOID, TimestampTzGetDatum(record->applied_at ? *record->applied_at : 0),
+			  record->applied_at == NULL);
+	dbm_param_text(&params, record->applied_by);
+	dbm_query_saved(ext, &plan_record_adopted,
+				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
+				  " INSERT INTO migrate.applied (target_schema, id, position, version, version_key, name,"
+				  " checksum, applied_at, applied_by, run, baseline)"
+				  " SELECT $3, $4, h.id, $5, $16, $6, $11, coalesce($18, h.at), coalesce($19, $13), $1, $17"
+				  " FROM h",
 				  &params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.applied");
 }

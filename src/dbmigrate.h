@@ -35,6 +35,8 @@ extern bool dbm_progress;
 extern struct ArrayType *dbm_version_parse(const char *version);
 extern bool dbm_version_is_valid(const char *version);
 extern bool dbm_version_is_id(const char *version);
+extern char *dbm_version_canonical(const char *version);
+extern int	dbm_version_compare(const char *a, const char *b);
 
 /* classify.c */
 
@@ -234,6 +236,7 @@ typedef struct DbmFileName
 
 extern void dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file);
 extern bool dbm_filename_is_ours(const char *dialect);
+extern void dbm_filename_split(const char *stem, const char **version, const char **name);
 
 /* format.c */
 
@@ -409,6 +412,8 @@ typedef struct DbmRecord
 	const DbmExecution *execution;	/* NULL if nothing was run */
 	const char *reason;			/* or NULL */
 	bool		baseline;
+	const TimestampTz *applied_at;	/* NULL is now; for adoption only */
+	const char *applied_by;		/* NULL is the current user; the same */
 } DbmRecord;
 
 extern Datum dbm_catalog_interval(int64 microseconds);
@@ -433,6 +438,7 @@ extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration
 									 bool is_up, int *len);
 extern void dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_catalog_record_adopted(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
 
@@ -500,6 +506,157 @@ extern void dbm_refuse_changed(List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen);
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
 extern void dbm_refuse_without_down(List *chosen);
+
+/* known.c */
+
+/* A migration as adoption has to know it. */
+typedef struct DbmKnown
+{
+	DbmMigration migration;		/* without what is said about its scripts */
+	const char *canonical;		/* form of the version, or NULL */
+	bool		is_baseline;	/* a script for everything up to a version */
+	const char *file_name;		/* or NULL */
+	const TimestampTz *applied_at;	/* or NULL */
+	const char *applied_by;		/* or NULL */
+	const char *adopted_from;	/* the reason recorded then, or NULL */
+	bool		is_seen;		/* is in the other tool's table */
+} DbmKnown;
+
+typedef struct DbmKnownSet
+{
+	List	   *all;			/* of DbmKnown, in version order */
+	struct HTAB *index;
+} DbmKnownSet;
+
+extern DbmKnownSet *dbm_known_load(const DbmExtension *ext, const char *schema);
+extern void dbm_known_add(DbmKnownSet *set, DbmKnown *known);
+extern DbmKnown *dbm_known_by_version(const DbmKnownSet *set, const char *canonical);
+extern DbmKnown *dbm_known_by_name(const DbmKnownSet *set, const char *name);
+extern const TimestampTz *dbm_known_undone_at(const DbmKnownSet *set, const DbmKnown *known);
+extern char *dbm_name_base(const char *file);
+extern void dbm_name_split(const char *base, const char **version, const char **name);
+extern bool dbm_name_is_same(const char *a, const char *b);
+
+/* foreign.c */
+
+typedef enum DbmTool
+{
+	DBM_TOOL_OTHER,				/* hand-written, or named by the caller */
+	DBM_TOOL_DBMATE,
+	DBM_TOOL_DIESEL,
+	DBM_TOOL_ECTO,
+	DBM_TOOL_FLYWAY,
+	DBM_TOOL_GOLANG_MIGRATE,
+	DBM_TOOL_GOOSE,
+	DBM_TOOL_NODE_PG_MIGRATE,
+	DBM_TOOL_PRISMA,
+	DBM_TOOL_RAILS,
+	DBM_TOOL_SQL_MIGRATE,
+	DBM_TOOL_SQLX,
+	DBM_TOOL_SUPABASE,
+	DBM_TOOL_TERN
+} DbmTool;
+
+/* What a history table's columns say. */
+typedef enum DbmForeignColumn
+{
+	DBM_FOREIGN_ORDER,
+	DBM_FOREIGN_VERSION,
+	DBM_FOREIGN_NAME,
+	DBM_FOREIGN_TIME,
+	DBM_FOREIGN_AUTHOR,
+	DBM_FOREIGN_FLAG,			/* success, applied or dirty */
+	DBM_FOREIGN_TYPE,
+	DBM_FOREIGN_FILE,
+	DBM_FOREIGN_CHECKSUM,
+	DBM_FOREIGN_UNDONE			/* when it was rolled back */
+} DbmForeignColumn;
+
+#define DBM_FOREIGN_COLUMNS 10
+
+/* Another tool's history table. */
+typedef struct DbmForeignTable
+{
+	Oid			oid;
+	char		relkind;
+	const char *schema;
+	const char *name;
+	const char *ref;			/* as SQL and messages name it */
+	DbmTool		tool;
+	const char *tool_name;		/* NULL if it is no tool with a name */
+	const char *columns[DBM_FOREIGN_COLUMNS];	/* NULL where there is none */
+	const char *all_columns;	/* as a list, if it is not recognised */
+} DbmForeignTable;
+
+/* What the caller said about the table; all may be NULL. */
+typedef struct DbmForeignRequest
+{
+	const char *table;
+	const char *version_column;
+	const char *time_column;
+	const char *name_column;
+} DbmForeignRequest;
+
+extern DbmForeignTable *dbm_foreign_find(const DbmForeignRequest *request);
+extern DbmForeignTable *dbm_foreign_look_again(const DbmForeignRequest *request, Oid oid);
+extern void dbm_foreign_query(const char *sql);
+
+/* foreignread.c */
+
+/* A migration that another tool has applied. */
+typedef struct DbmForeignRow
+{
+	const char *text;			/* as its table calls it */
+	const char *version;		/* or NULL */
+	const char *canonical;		/* form of it, or NULL */
+	const char *name;			/* may be empty */
+	const char *file;			/* base name, or NULL */
+	bool		is_repeatable;
+	bool		is_up_to;		/* all that is older is in force, too */
+	const TimestampTz *applied_at;	/* or NULL */
+	const char *applied_by;		/* or NULL */
+	const char *checksum;		/* as text, or NULL */
+	const char *type;			/* may be empty */
+	bool		flag;			/* success, applied or dirty */
+	bool		is_undone;
+	int64		order;
+} DbmForeignRow;
+
+extern List *dbm_foreign_read(const DbmForeignTable *table);
+
+/* foreignsum.c */
+
+extern bool dbm_foreign_same_text(const DbmForeignTable *table, const DbmForeignRow *row,
+								  const char *script, int len);
+
+/* foreignlock.c */
+
+extern void dbm_foreign_lock(const DbmExtension *ext, const DbmForeignTable *table);
+
+/* adoptreport.c */
+
+/* One call of migrate.adopt(). */
+typedef struct DbmAdoption
+{
+	ReturnSetInfo *result;
+	DbmExtension ext;
+	const char *schema;
+	const char *schema_argument;	/* to end commands with, often empty */
+	bool		dry_run;
+	DbmForeignTable *table;
+	DbmKnownSet *known;
+	const char *reason;
+	int64		run;			/* 0 until something is recorded */
+	const char *newest;			/* canonical version in force, or NULL */
+} DbmAdoption;
+
+extern void dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *name,
+							 const char *result, const TimestampTz *applied_at,
+							 const char *applied_by, const char *detail);
+extern void dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row,
+									bool is_taken);
+extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known);
+extern void dbm_adoption_report_rest(const DbmAdoption *adoption);
 
 /* progress.c */
 

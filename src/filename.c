@@ -272,27 +272,39 @@ read_flat_name(DbmFileName *file, char *stem, DbmFormat format)
 		leave_out(file, psprintf("for another database: %s", file->dialect));
 }
 
-/* Version, separators, name; always true, but perhaps refused. */
-static bool
-read_version_and_name(DbmFileName *file, const char *stem)
+/*
+ * Take apart what a file is called without its extension: a version, which is
+ * NULL if there is none, and the rest.  A '_' ends the version, since it
+ * separates more often than it belongs to one.
+ */
+void
+dbm_filename_split(const char *stem, const char **version, const char **name)
 {
 	int			len = date_length(stem);
-	const char *name;
 
 	if (len > 0)
-		file->version = without(pnstrdup(stem, len), "-_T");
+		*version = without(pnstrdup(stem, len), "-_T");
 	else
 	{
 		len = strspn(stem, "0123456789");
 		while (len > 0 && stem[len] == '.' && isdigit((unsigned char) stem[len + 1]))
 			len += 1 + strspn(stem + len + 1, "0123456789");
-		file->version = pnstrdup(stem, len);
+		*version = len > 0 ? pnstrdup(stem, len) : NULL;
 	}
-	if (len == 0)
+	*name = pstrdup(len > 0 ? stem + len + strspn(stem + len, "_-. ") : stem);
+}
+
+/* Version, separators, name; always true, but perhaps refused. */
+static bool
+read_version_and_name(DbmFileName *file, const char *stem)
+{
+	dbm_filename_split(stem, &file->version, &file->name);
+	if (file->version == NULL)
+	{
+		file->version = "";
 		refuse(file, "the name of the file does not begin with a version",
 			   "Name it like 001_name.sql, or leave it out.");
-	name = stem + len + strspn(stem + len, "_-. ");
-	file->name = pstrdup(name);
+	}
 	return true;
 }
 

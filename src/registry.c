@@ -22,8 +22,10 @@ static SPIPlanPtr plan_stored = NULL;
 static SPIPlanPtr plan_stored_by_id = NULL;
 static SPIPlanPtr plan_contradicts = NULL;
 static SPIPlanPtr plan_insert = NULL;
+static SPIPlanPtr plan_verify = NULL;
 
 static void compare(DbmStored *stored, const DbmRegistration *wanted);
+static void verify_applied(const DbmExtension *ext, const DbmRegistration *wanted);
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
@@ -152,7 +154,29 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 			" migrate.script_sha256($16), $16)"
 			" ON CONFLICT DO NOTHING",
 			&params, SPI_OK_INSERT);
-	return SPI_processed == 1;
+	if (SPI_processed != 1)
+		return false;
+	verify_applied(ext, wanted);
+	return true;
+}
+
+/*
+ * A version that was recorded as applied before its text was known counts as
+ * applied with this text from now on, so that later changes of it are seen.
+ */
+static void
+verify_applied(const DbmExtension *ext, const DbmRegistration *wanted)
+{
+	DbmParams	params = {0};
+
+	if (wanted->version_key == 0 || wanted->up == 0)
+		return;
+	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
+	dbm_query_saved(ext, &plan_verify,
+			"UPDATE migrate.applied a SET checksum = m.checksum"
+			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1"
+			" AND a.version_key OPERATOR(pg_catalog.=) $1 AND a.checksum IS NULL",
+			&params, SPI_OK_UPDATE);
 }
 
 /*
@@ -232,6 +256,7 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			" WHERE id OPERATOR(pg_catalog.=) $19",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
+	verify_applied(ext, wanted);
 }
 
 void

@@ -32,6 +32,7 @@
 #define MAX_DATE_DIGITS 20
 
 static ArrayType *parse(const char *version);
+static int	compare_groups(const char *a, int alen, const char *b, int blen, bool is_first);
 static bool is_date(const char *digits, int len);
 static Datum parse_date(const char *digits, int len);
 static Datum parse_group(const char *digits, int len, bool *is_zero);
@@ -112,6 +113,87 @@ parse(const char *version)
 		p++;
 	}
 	return construct_array(groups, nsignificant, NUMERICOID, -1, false, TYPALIGN_INT);
+}
+
+/*
+ * A version as text that is equal for equal versions: groups separated by
+ * dots, without zeros in front or at the end.  NULL if it is no version.
+ */
+char *
+dbm_version_canonical(const char *version)
+{
+	char	   *result = palloc(strlen(version) + 1);
+	char	   *end = NULL;		/* behind the last group that counts */
+	char	   *out = result;
+	const char *p = version;
+
+	if (!dbm_version_is_valid(version))
+		return NULL;
+	for (;;)
+	{
+		int			len = strspn(p, "0123456789");
+		int			zeros = Min((int) strspn(p, "0"), len - 1);
+
+		/* a date after a zero is no date */
+		if (end == NULL && zeros > 0 && is_date(p + zeros, len - zeros))
+			zeros--;
+		memcpy(out, p + zeros, len - zeros);
+		out += len - zeros;
+		if (end == NULL || p[zeros] != '0')
+			end = out;
+		p += len;
+		if (*p == '\0')
+			break;
+		*out++ = '.';
+		p++;
+	}
+	*end = '\0';
+	return result;
+}
+
+/*
+ * Compare two canonical versions as their keys compare; NULL, which repeatable
+ * ones have, is last.
+ */
+int
+dbm_version_compare(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return (a == NULL) - (b == NULL);
+	for (bool is_first = true;; is_first = false)
+	{
+		int			alen = strcspn(a, ".");
+		int			blen = strcspn(b, ".");
+		int			result = compare_groups(a, alen, b, blen, is_first);
+
+		if (result != 0)
+			return result;
+		a += alen;
+		b += blen;
+		if (*a == '\0' || *b == '\0')
+			return (*a != '\0') - (*b != '\0');
+		a++;
+		b++;
+	}
+}
+
+/* Two groups of digits as numbers, and dates as parse_date() fills them up. */
+static int
+compare_groups(const char *a, int alen, const char *b, int blen, bool is_first)
+{
+	int			afilled = is_first && is_date(a, alen) ? MAX_DATE_DIGITS : alen;
+	int			bfilled = is_first && is_date(b, blen) ? MAX_DATE_DIGITS : blen;
+
+	if (afilled != bfilled)
+		return afilled - bfilled;
+	for (int i = 0; i < afilled; i++)
+	{
+		int			result = (i < alen ? a[i] : '0') - (i < blen ? b[i] : '0');
+
+		if (result != 0)
+			return result;
+	}
+	return alen - blen;
 }
 
 static Datum

@@ -35,6 +35,8 @@ $primary->safe_psql('postgres', q{
 	SELECT * FROM migrate.apply(1, schema => 'tenant');
 	CREATE SCHEMA complete;
 	SELECT migrate.baseline('004', schema => 'complete');
+	CREATE TABLE pgmigrations (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);
+	INSERT INTO pgmigrations (name, run_on) VALUES ('003_later', '2023-01-01');
 });
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
@@ -75,6 +77,9 @@ like(answer($standby, 'SELECT * FROM migrate.status()'), qr/^003\|later\|pending
 is(answer($standby, q{SELECT migrate.require('002')}), ' []', 'what is required is there');
 is(answer($standby, 'SELECT migrate.require()'), ' [55000]', 'what is required is not there');
 
+is($standby->safe_psql('postgres', q{SELECT version, result FROM migrate.adopt(dry_run => true) WHERE version = '003'}),
+	'003|adopted', 'a dry run of adoption works on a standby');
+
 my @changes = (
 	'SELECT * FROM migrate.apply()',
 	'SELECT * FROM migrate.apply(1)',
@@ -92,7 +97,8 @@ my @changes = (
 	q{SELECT migrate.approve('003')},
 	q{SELECT migrate.baseline('003')},
 	q{SELECT migrate.mark_applied('003', 'a reason')},
-	q{SELECT migrate.mark_pending('002', 'a reason')});
+	q{SELECT migrate.mark_pending('002', 'a reason')},
+	'SELECT * FROM migrate.adopt()');
 foreach my $change (@changes)
 {
 	is(answer($standby, $change), ' [25006]', "refused on a standby: $change");

@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * adopt.c
+ *	  Continue from another tool's history table.
+ *
+ * The table is read as the caller and not changed.  Its rows are matched with
+ * what is known here and recorded in the order in which they were applied.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static const char *text_argument(FunctionCallInfo fcinfo, int arg);
+static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);
+static void notice_found(const DbmAdoption *adoption, List *rows);
+static void adopt_row(DbmAdoption *adoption, const DbmForeignRow *row);
+static DbmKnown *match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken);
+static bool has_same_name(const DbmForeignRow *row, const DbmKnown *known);
+static DbmKnown *new_known(const DbmForeignRow *row);
+static void adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known);
+static void adopt_older(DbmAdoption *adoption, const DbmForeignRow *row);
+static void record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known);
+static void describe_match(const DbmAdoption *adoption, const DbmForeignRow *row,
+						   const DbmKnown *known, StringInfo detail);
+static bool has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row,
+						   const DbmKnown *known);
+static void note_in_force(DbmAdoption *adoption, const DbmKnown *known);
+static void add_detail(StringInfo detail, const char *format,...) pg_attribute_printf(2, 3);
+
+PG_FUNCTION_INFO_V1(dbmigrate_adopt);
+
+/*
+ * SQL: migrate.adopt(history_table, dry_run, version_column, time_column,
+ * name_column, schema)
+ */
+Datum
+dbmigrate_adopt(PG_FUNCTION_ARGS)
+{
+	DbmAdoption	adoption = {0};
+	DbmForeignRequest request;
+	List	   *rows;
+	ListCell   *lc;
+
+	adoption.dry_run = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	if (adoption.dry_run)
+		dbm_check_not_in_script("migrate.adopt()");
+	else
+		dbm_check_caller("migrate.adopt()");
+	request.table = text_argument(fcinfo, 0);
+	request.version_column = text_argument(fcinfo, 2);
+	request.time_column = text_argument(fcinfo, 3);
+	request.name_column = text_argument(fcinfo, 4);
+	adoption.schema = PG_ARGISNULL(5) ? "" : text_argument(fcinfo, 5);
+	adoption.schema_argument = adoption.schema[0] == '\0' ? "" :
+		psprintf(", schema => %s", quote_literal_cstr(adoption.schema));
+	dbm_target_check(adoption.schema);
+	InitMaterializedSRF(fcinfo, 0);
+	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	dbm_catalog_open(&adoption.ext);
+	if (!adoption.dry_run)
+		dbm_lock_for_run(&adoption.ext);
+	find_table(&adoption, &request);
+	rows = dbm_foreign_read(adoption.table);
+	notice_found(&adoption, rows);
+
+	adoption.known = dbm_known_load(&adoption.ext, adoption.schema);
+	foreach(lc, adoption.known->all)
+		note_in_force(&adoption, lfirst(lc));
+	foreach(lc, rows)
+	{
+		CHECK_FOR_INTERRUPTS();
+		adopt_row(&adoption, lfirst(lc));
+	}
+	dbm_adoption_report_rest(&adoption);
+	if (adoption.run > 0)
+		dbm_run_finished();
+	dbm_catalog_close();
+	return (Datum) 0;
+}
+
+static const char *
+text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* Find the table and lock out its tool; then it is as it stays. */
+static void
+find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
+{
+	adoption->table = dbm_foreign_find(request);
+	if (!adoption->dry_run)
+	{
+		Oid			oid = adoption->table->oid;
+		DbmTool		tool = adoption->table->tool;
+
+		dbm_foreign_lock(&adoption->ext, adoption->table);
+		LockRelationOid(oid, AccessShareLock);
+		adoption->table = dbm_foreign_look_again(request, oid);
+		if (adoption->table->tool != tool)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table %s was changed in the meantime", adoption->table->ref),
+					 errhint("Try again.")));
+	}
+	adoption->reason = adoption->table->tool_name ?
+		psprintf("adopted from %s (%s)", adoption->table->ref, adoption->table->tool_name) :
+		psprintf("adopted from %s", adoption->table->ref);
+}
+
+static void
+notice_found(const DbmAdoption *adoption, List *rows)
+{
+	const DbmForeignTable *table = adoption->table;
+	const char *what = table->tool_name ? psprintf("the history of %s", table->tool_name) :
+		"a migration history";
+	int			n = list_length(rows);
+
+	if (n > 0 && ((DbmForeignRow *) linitial(rows))->is_up_to && table->tool != DBM_TOOL_FLYWAY)
+		ereport(NOTICE,
+				(errmsg("found %s in table %s: version %s", what, table->ref,
+						((DbmForeignRow *) llast(rows))->version)));
+	else
+		ereport(NOTICE,
+				(errmsg_plural("found %s in table %s: %d migration",
+							   "found %s in table %s: %d migrations",
+							   n, what, table->ref, n)));
+}
+
+static void
+adopt_row(DbmAdoption *adoption, const DbmForeignRow *row)
+{
+	bool		is_taken;
+	DbmKnown   *known = match(adoption, row, &is_taken);
+
+	if (row->is_up_to)
+		adopt_older(adoption, row);
+	if (known == NULL && !is_taken && (row->version || row->is_repeatable))
+	{
+		known = new_known(row);
+		dbm_known_add(adoption->known, known);
+	}
+	if (known)
+		adopt_known(adoption, row, known);
+	else
+		dbm_adoption_refuse_row(adoption, row, is_taken);
+}
+
+/*
+ * What is known here of a row: by version, then by name.  "is_taken" if the
+ * version belongs to another row, with another name.
+ */
+static DbmKnown *
+match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken)
+{
+	DbmKnown   *known = NULL;
+
+	*is_taken = false;
+	if (row->canonical)
+		known = dbm_known_by_version(adoption->known, row->canonical);
+	if (known && known->is_seen && !has_same_name(row, known))
+	{
+		*is_taken = true;
+		known = NULL;
+	}
+	if (known == NULL && row->file)
+		known = dbm_known_by_name(adoption->known, row->file);
+	if (known == NULL && row->canonical == NULL && row->text[0] != '\0')
+		known = dbm_known_by_name(adoption->known, row->is_repeatable ?
+								  psprintf("R__%s", row->name) : row->text);
+	return known;
+}
+
+/* A name that one side does not have is no difference. */
+static bool
+has_same_name(const DbmForeignRow *row, const DbmKnown *known)
+{
+	return row->name[0] == '\0' || known->migration.name[0] == '\0' ||
+		dbm_name_is_same(row->name, known->migration.name) ||
+		(row->file && known->file_name &&
+		 strcmp(row->file, dbm_name_base(known->file_name)) == 0);
+}
+
+/* A migration that only the other tool knows. */
+static DbmKnown *
+new_known(const DbmForeignRow *row)
+{
+	DbmKnown   *known = palloc0(sizeof(DbmKnown));
+	DbmMigration *migration = &known->migration;
+
+	migration->name = row->name;
+	if (row->is_repeatable)
+	{
+		if (row->file && strncmp(row->file, "R__", 3) == 0)
+			migration->name = row->file + 3;
+		migration->id = psprintf("R__%s", migration->name);
+	}
+	else
+	{
+		migration->id = migration->version = row->version;
+		migration->version_key = PointerGetDatum(dbm_version_parse(row->version));
+		known->canonical = row->canonical;
+	}
+	migration->state = "missing";
+	return known;
+}
+
+/* A row that is a migration known here. */
+static void
+adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
+{
+	StringInfoData detail;
+	bool		was_applied = known->migration.is_applied;
+	bool		other_text = has_other_text(adoption, row, known);
+	const TimestampTz *undone_at = dbm_known_undone_at(adoption->known, known);
+
+	/* the other tool does not know that, unless it has run it again */
+	if (undone_at && (row->applied_at == NULL || *row->applied_at < *undone_at))
+	{
+		known->is_seen = true;
+		dbm_adoption_report_undone(adoption, known);
+		return;
+	}
+	initStringInfo(&detail);
+	if (other_text && row->is_repeatable && !was_applied)
+	{
+		known->is_seen = true;
+		dbm_adoption_put(adoption, NULL, known->migration.name, "pending",
+						 row->applied_at, row->applied_by,
+						 psprintf("its text has changed since %s ran it; migrate.apply() will run it",
+								  adoption->table->tool_name));
+		return;
+	}
+	if (was_applied && known->is_seen)
+		add_detail(&detail, "it is in the table more than once");
+	if (other_text && !row->is_repeatable)
+	{
+		add_detail(&detail, "its text is not what %s ran", adoption->table->tool_name);
+		if (!was_applied)
+		{
+			/* no script has this checksum: so the difference stays visible */
+			known->migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
+			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'); or give the one that was run instead of the first NULL",
+					   quote_literal_cstr(DBM_MIGRATION_REF(&known->migration)));
+		}
+	}
+	describe_match(adoption, row, known, &detail);
+	if (!was_applied)
+		record(adoption, row, known);
+	known->is_seen = true;
+	dbm_adoption_put(adoption, known->migration.version, known->migration.name,
+					 was_applied ? "unchanged" : "adopted", known->applied_at, known->applied_by,
+					 detail.data);
+}
+
+/* What a baseline, or a tool that keeps only the newest version, implies. */
+static void
+adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
+{
+	DbmForeignRow older = *row;
+	ListCell   *lc;
+
+	older.is_up_to = false;
+	older.checksum = NULL;
+	older.name = "";
+	older.file = NULL;
+	foreach(lc, adoption->known->all)
+	{
+		DbmKnown   *known = lfirst(lc);
+
+		if (known->canonical && !known->is_seen &&
+			(known->migration.is_registered || known->adopted_from) &&
+			dbm_version_compare(known->canonical, row->canonical) < 0)
+			adopt_known(adoption, &older, known);
+	}
+}
+
+/* Record a migration as applied, and remember that. */
+static void
+record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
+{
+	DbmRecord	record = {
+		.action = "adopt",
+		.target_schema = adoption->schema,
+		.migration = &known->migration,
+		.reason = adoption->reason,
+		.baseline = row->is_up_to,
+		.applied_at = row->applied_at,
+		.applied_by = row->applied_by
+	};
+
+	if (!adoption->dry_run)
+	{
+		if (adoption->run == 0)
+			adoption->run = dbm_catalog_next_run(&adoption->ext);
+		record.run = adoption->run;
+		dbm_catalog_record_adopted(&adoption->ext, &record);
+	}
+	known->migration.is_applied = true;
+	known->applied_at = row->applied_at;
+	known->applied_by = row->applied_by ? row->applied_by : GetUserNameFromId(GetUserId(), false);
+	note_in_force(adoption, known);
+}
+
+/* What somebody should know about a row and what it was taken for. */
+static void
+describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmKnown *known,
+			   StringInfo detail)
+{
+	const DbmMigration *migration = &known->migration;
+	const DbmForeignTable *table = adoption->table;
+
+	if (row->applied_at == NULL && !migration->is_applied)
+		add_detail(detail, "time not known");
+	if (migration->is_registered)
+	{
+		if (row->file && row->canonical && known->canonical &&
+			strcmp(row->canonical, known->canonical) != 0)
+			add_detail(detail, "there it is called %s", row->text);
+		else if (!has_same_name(row, known))
+			add_detail(detail, "there it is called \"%s\"", row->name);
+	}
+	else if (row->is_up_to && table->tool == DBM_TOOL_FLYWAY)
+		add_detail(detail, "everything older counts as applied");
+	else
+		add_detail(detail, "no script is registered for it: SELECT migrate.add(%s, %s, %s);",
+				   migration->version ? quote_literal_cstr(migration->version) : "NULL",
+				   quote_literal_cstr(migration->name),
+				   table->tool != DBM_TOOL_SUPABASE ? "'its up script'" :
+				   psprintf("(SELECT array_to_string(statements, E';\\n') FROM %s WHERE version = %s)",
+							table->ref, quote_literal_cstr(row->text)));
+}
+
+/* Does the tool's checksum say that the registered script is another one? */
+static bool
+has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmKnown *known)
+{
+	const DbmMigration *migration = &known->migration;
+	MemoryContext context;
+	MemoryContext caller;
+	char	   *script;
+	int			len;
+	bool		result;
+
+	/* a text that was changed here is told by its state */
+	if (row->checksum == NULL || migration->checksum == 0 || strcmp(migration->state, "changed") == 0)
+		return false;
+	context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate adoption", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	script = dbm_catalog_read_script(&adoption->ext, migration, true, &len);
+	result = !dbm_foreign_same_text(adoption->table, row, script, len);
+	/* Flyway counts a repeatable's after it has put in what it stands for */
+	if (row->is_repeatable && strstr(script, "${"))
+		result = false;
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return result;
+}
+
+static void
+note_in_force(DbmAdoption *adoption, const DbmKnown *known)
+{
+	if (known->migration.is_applied && known->canonical &&
+		(adoption->newest == NULL || dbm_version_compare(known->canonical, adoption->newest) > 0))
+		adoption->newest = known->canonical;
+}
+
+static void
+add_detail(StringInfo detail, const char *format,...)
+{
+	va_list		args;
+	int			needed;
+
+	if (detail->len > 0)
+		appendStringInfoString(detail, detail->data[detail->len - 1] == ';' ? " " : "; ");
+	for (;;)
+	{
+		va_start(args, format);
+		needed = appendStringInfoVA(detail, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(detail, needed);
+	}
+}

@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * adoptreport.c
+ *	  The rows that migrate.adopt() returns, with the commands that settle
+ *	  what it cannot settle itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static bool is_pending(const DbmAdoption *adoption, const DbmKnown *known);
+static void report_pending(const DbmAdoption *adoption, const DbmKnown *known);
+
+/* One row of the result; an empty detail is none. */
+void
+dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *name,
+				 const char *result, const TimestampTz *applied_at, const char *applied_by,
+				 const char *detail)
+{
+	Datum		values[6] = {0};
+	bool		nulls[6] = {0};
+
+	nulls[0] = version == NULL;
+	if (version)
+		values[0] = CStringGetTextDatum(version);
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(result);
+	nulls[3] = applied_at == NULL;
+	if (applied_at)
+		values[3] = TimestampTzGetDatum(*applied_at);
+	nulls[4] = applied_by == NULL;
+	if (applied_by)
+		values[4] = CStringGetTextDatum(applied_by);
+	nulls[5] = detail[0] == '\0';
+	values[5] = CStringGetTextDatum(detail);
+	tuplestore_putvalues(adoption->result->setResult, adoption->result->setDesc, values, nulls);
+}
+
+/* A row of the other tool's table for which nothing can be recorded. */
+void
+dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row, bool is_taken)
+{
+	const char *version = is_taken ? psprintf("%s.1", row->version) : "version";
+
+	version = quote_literal_cstr(version);
+	dbm_adoption_put(adoption, row->text, row->name, "not adopted", row->applied_at, row->applied_by,
+					 psprintf("%s; register it under a version of its own: SELECT migrate.add(%s, %s, 'its up script'); then: SELECT migrate.mark_applied(%s, %s%s);",
+							  is_taken ? "another migration has the same version" : "there is no version in it",
+							  version, quote_literal_cstr(row->name),
+							  version, quote_literal_cstr(adoption->reason),
+							  adoption->schema_argument));
+}
+
+/* A migration that was rolled back here after it had been applied there. */
+void
+dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known)
+{
+	const DbmMigration *migration = &known->migration;
+
+	dbm_adoption_put(adoption, migration->version, migration->name,
+					 migration->is_registered ? "pending" : "not adopted", NULL, NULL,
+					 psprintf("it was undone here later; if it is in force again: %sSELECT migrate.mark_applied(%s, 'the reason'%s);",
+							  migration->is_registered ? "" :
+							  psprintf("SELECT migrate.add(%s, %s, 'its up script'); and ",
+									   migration->version ? quote_literal_cstr(migration->version) : "NULL",
+									   quote_literal_cstr(migration->name)),
+							  quote_literal_cstr(DBM_MIGRATION_REF(migration)),
+							  adoption->schema_argument));
+}
+
+/* What the other tool's table does not have: not yet, or no longer. */
+void
+dbm_adoption_report_rest(const DbmAdoption *adoption)
+{
+	ListCell   *lc;
+
+	foreach(lc, adoption->known->all)
+	{
+		DbmKnown   *known = lfirst(lc);
+		const DbmMigration *migration = &known->migration;
+
+		if (!migration->is_applied)
+		{
+			if (!known->is_seen && is_pending(adoption, known))
+				report_pending(adoption, known);
+		}
+		else if (!known->is_seen && known->adopted_from &&
+				 strcmp(known->adopted_from, adoption->reason) == 0)
+			dbm_adoption_put(adoption, migration->version, migration->name, "missing there",
+							 known->applied_at, known->applied_by,
+							 psprintf("it was adopted from %s and is not there any more; if it was undone: SELECT migrate.mark_pending(%s, 'the reason'%s);",
+									  adoption->table->ref,
+									  quote_literal_cstr(DBM_MIGRATION_REF(migration)),
+									  adoption->schema_argument));
+	}
+}
+
+/* As its state will be, now that other migrations are applied. */
+static bool
+is_pending(const DbmAdoption *adoption, const DbmKnown *known)
+{
+	const char *state = known->migration.state;
+
+	if (strcmp(state, "applied") == 0 || strcmp(state, "skipped") == 0)
+		return false;
+	if (known->is_baseline)
+		return adoption->newest == NULL && strcmp(state, "superseded") != 0;
+	return adoption->newest != NULL || strcmp(state, "superseded") != 0;
+}
+
+static void
+report_pending(const DbmAdoption *adoption, const DbmKnown *known)
+{
+	const DbmMigration *migration = &known->migration;
+	const char *detail = "";
+
+	if (known->canonical && adoption->newest &&
+		dbm_version_compare(known->canonical, adoption->newest) < 0)
+		detail = psprintf("it is older than what is applied; to run it: SET dbmigrate.out_of_order = 'allow'; or, if it is in force: SELECT migrate.mark_applied(%s, 'the reason'%s);",
+						  quote_literal_cstr(migration->version), adoption->schema_argument);
+	dbm_adoption_put(adoption, migration->version, migration->name, "pending", NULL, NULL, detail);
+}
