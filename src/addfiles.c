@@ -309,16 +309,6 @@ check_one(const DbmExtension *ext, DbmFileMigration *migration, const DbmStored 
 						   psprintf("there is no up script for version %s", wanted->version), NULL,
 						   "Add the file that this one undoes, or leave it out.");
 
-	/* two people have chosen the same version */
-	if (stored && stored->has_up && wanted->up && !stored->is_applied && !stored->same_tokens &&
-		strcmp(stored->name, wanted->name) != 0)
-		return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
-						   psprintf("version %s is registered already as \"%s\"%s%s", stored->version,
-									stored->name, stored->file_name ? ", from " : "",
-									stored->file_name ? stored->file_name : ""),
-						   NULL,
-						   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove('%s');",
-									stored->version));
 	return dbm_store_check(ext, wanted, stored);
 }
 

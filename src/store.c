@@ -19,6 +19,7 @@
 static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static DbmTrouble *changed_up(const char *version);
+static DbmTrouble *taken_version(const DbmStored *stored);
 static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
 
 /*
@@ -128,6 +129,9 @@ dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 {
 	if (stored == NULL)
 		return dbm_registry_contradicts(ext, wanted) ? changed_up(wanted->version) : NULL;
+	if (wanted && wanted->from_files && wanted->up && stored->has_up && !stored->is_applied &&
+		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
+		return taken_version(stored);
 	if (wanted && stored->is_applied && !stored->same_tokens && !stored->is_repeatable)
 		return changed_up(stored->version);
 	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
@@ -214,6 +218,19 @@ changed_up(const char *version)
 					   NULL,
 					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
 								version));
+}
+
+/* Two people have chosen the same version for their files. */
+static DbmTrouble *
+taken_version(const DbmStored *stored)
+{
+	return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
+					   psprintf("version %s is registered already as \"%s\"%s%s", stored->version,
+								stored->name, stored->file_name ? ", from " : "",
+								stored->file_name ? stored->file_name : ""),
+					   NULL,
+					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove('%s');",
+								stored->version));
 }
 
 static DbmTrouble *
