@@ -31,6 +31,7 @@ static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
 static DbmTrouble *check_one(const DbmExtension *ext, DbmFileMigration *migration,
 							 const DbmStored *stored, bool down_alone);
 static void throw_troubles(List *troubles);
+static int	compare_troubles(const ListCell *a, const ListCell *b);
 static void put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome);
 static void put_left_out(ReturnSetInfo *result, const DbmFile *file);
 static void put_row(ReturnSetInfo *result, const char *const *columns);
@@ -330,6 +331,7 @@ throw_troubles(List *troubles)
 				 first->detail ? errdetail_internal("%s", first->detail) : 0,
 				 first->hint ? errhint("%s", first->hint) : 0));
 
+	list_sort(troubles, compare_troubles);
 	initStringInfo(&list);
 	foreach(lc, troubles)
 	{
@@ -349,6 +351,12 @@ throw_troubles(List *troubles)
 			 errmsg("%d problems with these files, nothing was registered", count),
 			 errdetail_internal("%s", list.data),
 			 hint ? errhint("%s", hint) : 0));
+}
+
+static int
+compare_troubles(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((DbmTrouble *) lfirst(a))->file, ((DbmTrouble *) lfirst(b))->file);
 }
 
 static void
@@ -393,6 +401,8 @@ describe(const DbmFileMigration *migration)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
+	if (migration->rank > 0)
+		appendStringInfoString(&buf, "; another file has the same number");
 	if (wanted->baseline_key)
 		appendStringInfo(&buf, "; runs only where nothing is applied, for all versions up to %s", wanted->id + 3);
 	if (migration->is_code && migration->has_sql)

@@ -159,8 +159,8 @@ adopt_row(DbmAdoption *adoption, const DbmForeignRow *row)
 }
 
 /*
- * What is known here of a row: by version, then by name.  "is_taken" if the
- * version belongs to another row, with another name.
+ * What is known here of a row: by the file it came from, by version, then by
+ * name.  "is_taken" if the version belongs to another row, with another name.
  */
 static DbmKnown *
 match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken)
@@ -168,6 +168,12 @@ match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken)
 	DbmKnown   *known = NULL;
 
 	*is_taken = false;
+	/* some tools allow several files of one version */
+	if (row->file)
+		known = dbm_known_by_file(adoption->known, row->file);
+	if (known && !known->is_seen)
+		return known;
+	known = NULL;
 	if (row->canonical)
 		known = dbm_known_by_version(adoption->known, row->canonical);
 	if (known && known->is_seen && !has_same_name(row, known))

@@ -28,6 +28,7 @@ static bool option_enabled(List *options, const char *name, bool if_absent);
 static bool alter_table_is_online(const AlterTableStmt *stmt);
 static bool create_subscription_is_online(const CreateSubscriptionStmt *stmt);
 static bool alter_subscription_is_online(const AlterSubscriptionStmt *stmt);
+static bool set_transaction_is_online(const VariableSetStmt *stmt);
 static int	leading_words(const char *sql, char words[MAX_WORDS][NAMEDATALEN]);
 static bool contains_word(const char *sql, const char *word);
 
@@ -79,6 +80,8 @@ dbm_classify_online(Node *stmt)
 			return create_subscription_is_online((CreateSubscriptionStmt *) stmt);
 		case T_AlterSubscriptionStmt:
 			return alter_subscription_is_online((AlterSubscriptionStmt *) stmt);
+		case T_VariableSetStmt:
+			return set_transaction_is_online((VariableSetStmt *) stmt);
 		case T_TransactionStmt:
 			{
 				TransactionStmtKind kind = ((TransactionStmt *) stmt)->kind;
@@ -163,6 +166,28 @@ dbm_classify_refused(Node *stmt, int *sqlerrcode)
 			return "COPY TO STDOUT is not allowed in a migration";
 	}
 	return NULL;
+}
+
+/*
+ * SET TRANSACTION ISOLATION LEVEL REPEATABLE READ or SERIALIZABLE has to be
+ * the first of its transaction.
+ */
+static bool
+set_transaction_is_online(const VariableSetStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (stmt->kind != VAR_SET_MULTI || strcmp(stmt->name, "TRANSACTION") != 0)
+		return false;
+	foreach(lc, stmt->args)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "transaction_isolation") == 0 &&
+			pg_strncasecmp(strVal(&((A_Const *) option->arg)->val), "read", 4) != 0)
+			return true;
+	}
+	return false;
 }
 
 static bool

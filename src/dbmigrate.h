@@ -531,6 +531,7 @@ typedef struct DbmKnownSet
 extern DbmKnownSet *dbm_known_load(const DbmExtension *ext, const char *schema);
 extern void dbm_known_add(DbmKnownSet *set, DbmKnown *known);
 extern DbmKnown *dbm_known_by_version(const DbmKnownSet *set, const char *canonical);
+extern DbmKnown *dbm_known_by_file(const DbmKnownSet *set, const char *file);
 extern DbmKnown *dbm_known_by_name(const DbmKnownSet *set, const char *name);
 extern const TimestampTz *dbm_known_undone_at(const DbmKnownSet *set, const DbmKnown *known);
 extern char *dbm_name_base(const char *file);
@@ -711,7 +712,8 @@ typedef struct DbmFileMigration
 	bool		up_no_transaction;
 	bool		down_no_transaction;
 	bool		has_placeholders;	/* of Flyway */
-	bool		is_unreadable;	/* its sections are not known */
+	int			rank;			/* among those of the same version, from 0 */
+	bool		is_unreadable;	/* its sections are not known, or it is one too many */
 	bool		is_code;		/* up_file is not SQL */
 	bool		has_sql;		/* an up script is registered already */
 } DbmFileMigration;

@@ -89,9 +89,7 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 		if ((is_auto || format == DBM_FORMAT_FLYWAY) && read_flyway_name(file, stem))
 			return;
 		if (format == DBM_FORMAT_DIESEL || format == DBM_FORMAT_PRISMA)
-			refuse(file, "not in a folder of its own whose name begins with a version",
-				   format == DBM_FORMAT_DIESEL ? "Files are VERSION_name/up.sql and down.sql." :
-				   "Files are VERSION_name/migration.sql.");
+			leave_out(file, "outside of the migrations' folders");
 		else if (format == DBM_FORMAT_FOLDERS)
 			leave_out(file, "not in a folder named up or down");
 		else if (format == DBM_FORMAT_FLYWAY)

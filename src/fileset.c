@@ -27,9 +27,13 @@ static void leave_out_subfolders(List *files);
 static List *sort_out(List *files, DbmFileSet *set);
 static Part *make_part(DbmFile *file, DbmFileSet *set);
 static void collect(List *parts, DbmFileSet *set);
+static bool begins_another(const DbmFileMigration *migration, const DbmFile *file);
+static void number_duplicates(DbmFileSet *set);
+static const char *what_it_is(const DbmFile *file);
 static void finish_migration(DbmFileMigration *migration, DbmFileSet *set);
 static int	compare_parts(const ListCell *a, const ListCell *b);
 static int	compare_migrations(const Part *a, const Part *b);
+static bool has_own_folder(const DbmFileName *name);
 static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
 static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
@@ -119,8 +123,7 @@ leave_out_subfolders(List *files)
 			continue;
 		if (name->is_flat)
 			depth = Min(depth, name->depth);
-		has_folders |= name->format == DBM_FORMAT_FOLDERS || name->format == DBM_FORMAT_DIESEL ||
-			name->format == DBM_FORMAT_PRISMA;
+		has_folders |= name->format == DBM_FORMAT_FOLDERS || has_own_folder(name);
 	}
 	foreach(lc, files)
 	{
@@ -190,18 +193,78 @@ collect(List *parts, DbmFileSet *set)
 	foreach(lc, parts)
 	{
 		Part	   *part = lfirst(lc);
+		int			rank = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		if (last == NULL || compare_migrations(last, part) != 0)
+		if (last && compare_migrations(last, part) == 0)
 		{
-			finish_migration(migration, set);
-			migration = begin_migration(part);
-			set->migrations = lappend(set->migrations, migration);
+			if (!begins_another(migration, part->file))
+			{
+				take_part(migration, part->file, set);
+				continue;
+			}
+			rank = migration->rank + 1;
 		}
+		finish_migration(migration, set);
+		migration = begin_migration(part);
+		migration->rank = rank;
+		set->migrations = lappend(set->migrations, migration);
 		take_part(migration, part->file, set);
 		last = part;
 	}
 	finish_migration(migration, set);
+	number_duplicates(set);
+}
+
+/* Is this an up script beside one that the migration has? */
+static bool
+begins_another(const DbmFileMigration *migration, const DbmFile *file)
+{
+	return migration->up_file && file->name.role != DBM_FILE_DOWN &&
+		file->name.role != DBM_FILE_CODE &&
+		(migration->up_file->name.dialect == NULL || file->name.dialect != NULL);
+}
+
+/*
+ * Several migrations of one version.  To Prisma and sql-migrate the whole
+ * name is the identity, and the order; here the second of 005 is 005.2.
+ */
+static void
+number_duplicates(DbmFileSet *set)
+{
+	DbmFileMigration *first = NULL;
+	ListCell   *lc;
+
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+		DbmRegistration *registration = &migration->registration;
+		DbmFormat	format = migration->format;
+
+		if (migration->rank == 0)
+			first = migration;
+		else if (format == first->format &&
+				 (format == DBM_FORMAT_PRISMA || format == DBM_FORMAT_SQL_MIGRATE))
+		{
+			registration->version = psprintf("%s.%d", registration->version, migration->rank + 1);
+			registration->version_key = PointerGetDatum(dbm_version_parse(registration->version));
+		}
+		else if (!migration->is_unreadable)
+		{
+			add_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
+						psprintf("%s is in %s already", what_it_is(migration->up_file),
+								 first->up_file->path),
+						"Give one of them another version, or leave one out.");
+			migration->is_unreadable = true;
+		}
+	}
+}
+
+static const char *
+what_it_is(const DbmFile *file)
+{
+	return file->name.version ? psprintf("version %s", file->name.version) :
+		psprintf("repeatable migration \"%s\"", file->name.name);
 }
 
 /*
@@ -261,6 +324,8 @@ compare_parts(const ListCell *a, const ListCell *b)
 	const DbmFileName *y = &two->file->name;
 	int			result = compare_migrations(one, two);
 
+	if (result == 0 && has_own_folder(x) && has_own_folder(y))
+		result = strcmp(folder_of(x->path), folder_of(y->path));
 	if (result == 0)
 		result = (x->role == DBM_FILE_DOWN) - (y->role == DBM_FILE_DOWN);
 	if (result == 0)
@@ -270,6 +335,13 @@ compare_parts(const ListCell *a, const ListCell *b)
 	return result ? result : strcmp(x->path, y->path);
 }
 
+static bool
+has_own_folder(const DbmFileName *name)
+{
+	return name->format == DBM_FORMAT_PRISMA || name->format == DBM_FORMAT_DIESEL;
+}
+
+/* A migration without its parts. */
 static DbmFileMigration *
 begin_migration(const Part *part)
 {
@@ -308,13 +380,9 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	}
 	if (other)
 	{
-		const char *what = file->name.version ? psprintf("version %s", file->name.version) :
-			psprintf("repeatable migration \"%s\"", file->name.name);
-
 		add_trouble(set, file, ERRCODE_DUPLICATE_OBJECT,
-					psprintf("%s%s is in %s already", is_down ? "the down script of " : "",
-							 what, other->path),
-					"Give one of them another version, or leave one out.");
+					psprintf("the down script of %s is in %s already", what_it_is(file), other->path),
+					"Leave one of them out.");
 		return;
 	}
 	if (is_down)

@@ -133,6 +133,13 @@ dbm_known_by_version(const DbmKnownSet *set, const char *canonical)
 	return find(set, KEY_VERSION, canonical);
 }
 
+/* By the base name of its file alone. */
+DbmKnown *
+dbm_known_by_file(const DbmKnownSet *set, const char *file)
+{
+	return find(set, KEY_FILE, file);
+}
+
 /*
  * By the base name of a file; else by version and name, or a name that only
  * one has, whatever the case and the separators.

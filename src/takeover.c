@@ -24,6 +24,7 @@ typedef struct Request
 
 static void begin_request(Request *request, FunctionCallInfo fcinfo, const char *what,
 						  int schema_arg);
+static void check_not_below_baseline(const Request *request);
 static DbmMigration *find(const Request *request);
 
 PG_FUNCTION_INFO_V1(dbmigrate_baseline);
@@ -118,8 +119,28 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_catalog_record_undone(&request.ext, &record);
+	check_not_below_baseline(&request);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
+}
+
+/*
+ * What a baseline covers counts as applied without a row of its own, so that
+ * taking the row away changes nothing.
+ */
+static void
+check_not_below_baseline(const Request *request)
+{
+	DbmMigration *migration = dbm_catalog_migration(&request->ext, request->schema,
+													request->version);
+
+	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s counts as applied by a baseline", request->version),
+				 errdetail("All versions up to the baseline do, %s is the newest applied one.",
+						   dbm_catalog_newest(&request->ext, request->schema)),
+				 errhint("Register its script under a newer version; or take the newer ones back first, from the newest on.")));
 }
 
 /* Check the caller, read the version and the target schema, take the lock. */

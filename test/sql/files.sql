@@ -11,7 +11,7 @@ DECLARE
 BEGIN
     CREATE TEMP TABLE seen ON COMMIT DROP AS SELECT a.*, row_number() OVER () AS n FROM migrate.add_files($1, $2) a;
     RETURN QUERY SELECT coalesce(m.id, '(' || a.file || ')'), a.name, a.format,
-                        replace(m.up, chr(13), '<CR>'), replace(m.down, chr(13), '<CR>'),
+                        replace(replace(m.up, chr(13), '<CR>'), chr(65279), '<BOM>'), replace(m.down, chr(13), '<CR>'),
                         CASE WHEN m.up_online THEN 'up ' ELSE '' END || CASE WHEN m.down_online THEN 'down' ELSE '' END,
                         concat_ws(': ', nullif(a.result, 'added'), a.detail)
                    FROM seen a LEFT JOIN migrate.migration m
@@ -104,6 +104,12 @@ SELECT migrate.add_files('{"2023-11-06-120000_a/up.sql": "", "2023-11-06-120000_
 SELECT * FROM show('{
   "20230604085536_a/migration.sql": "SELECT 1", "20230625_b/migration.sql": "-- This is an empty migration.",
   "20230701000000_c/migration.sql": "SELECT 3", "20230701000000_c/down.sql": "SELECT -3", "migration_lock.toml": "x"}');
+-- the whole name is the identity for Prisma and sql-migrate; nowhere else
+SELECT * FROM show('{
+  "20230604085536_b/migration.sql": "SELECT 2", "20230604085536_a/migration.sql": "SELECT 1", "20230604085536_c/migration.sql": "SELECT 3",
+  "20230604085536_b/down.sql": "SELECT -2", "20230604085537_d/migration.sql": "SELECT 4"}');
+SELECT id, up FROM show('{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1", "6-c.sql": "-- +migrate Up\nSELECT 3"}');
+SELECT migrate.add_files('{"5_b.sql": "-- +goose Up\nSELECT 2", "5_a.sql": "-- +goose Up\nSELECT 1"}');
 SELECT * FROM show('{"001_a.sql": "SELECT 1", "old/000_x.sql": "x", "meta/0000_snapshot.json": "x", "README.md": "x", ".git/x.sql": "x"}');
 
 -- Flyway: versions with dots or underscores, undo, repeatable, settings, callbacks
@@ -173,6 +179,9 @@ SELECT migrate.add_files('[{"name": 1}]');
 SELECT migrate.add_files('{"001_a.sql": 1}');
 SELECT * FROM migrate.add_files('{}');
 SELECT * FROM migrate.add_files('{"a": null, "b": null}');
+
+DROP EXTENSION dbmigrate;
+CREATE EXTENSION dbmigrate;
 
 -- names are data
 SELECT id, name, up FROM show($j${"001_'; DROP TABLE x; --.sql": "SELECT 1", "002_a\nb\t\"c\".sql": "SELECT 2", "003_$(id) `id` \\q é.sql": "SELECT 3"}$j$);

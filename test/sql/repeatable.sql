@@ -28,7 +28,7 @@ SELECT migrate.require('R__b_names');
 SELECT migrate.require('R__none');
 SELECT migrate.add('003', 'third', 'CREATE TABLE third ()', 'DROP TABLE third');
 SELECT version, name, action FROM migrate.apply();
-SELECT pg_get_viewdef('ids');
+SELECT pg_get_viewdef('ids') ~ 'id > 0' AS new_text;
 SELECT run, action, migration, version, name FROM migrate.history ORDER BY id;
 SELECT id, position > 4 AS run_again FROM migrate.applied WHERE version IS NULL ORDER BY id;
 

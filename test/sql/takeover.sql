@@ -22,6 +22,11 @@ SELECT * FROM migrate.apply();
 SELECT migrate.require();
 SELECT migrate.status_json()->'status'->>'isUpToDate';
 
+-- what a baseline covers is not taken back one by one
+SELECT migrate.mark_pending('1', 'x');
+\echo :LAST_ERROR_SQLSTATE
+SELECT version, state FROM migrate.status() WHERE version = '1';
+
 -- a baseline at a version nobody registered
 CREATE SCHEMA take_s;
 SELECT migrate.baseline('20231106', schema => 'take_s');
