@@ -228,7 +228,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
 		ereport(WARNING,
 				(errmsg("nothing is recorded as applied here, but there are tables already"),
-				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT migrate.baseline('%s');",
+				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(); or SELECT migrate.baseline('%s');",
 						 ((DbmMigration *) linitial(chosen))->version)));
 
 	run->number = dbm_catalog_next_run(&run->ext);

@@ -126,11 +126,11 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
 	dbm_param_text(&params, schema);
 	dbm_query_saved(ext, &plan_all_applied,
 					"SELECT NOT EXISTS (SELECT FROM migrate.migration m WHERE m.altered)"
-					" AND NOT EXISTS (SELECT FROM migrate.migration m"
-					"  JOIN migrate.applied a ON a.target_schema OPERATOR(pg_catalog.=) $1"
+					" AND NOT EXISTS (SELECT FROM migrate.migration m WHERE m.version_key IS NULL"
+					"  AND NOT EXISTS (SELECT FROM migrate.applied a"
+					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
 					"   AND a.id OPERATOR(pg_catalog.=) m.id"
-					"  WHERE m.version_key IS NULL"
-					"  AND (a.checksum OPERATOR(pg_catalog.=) m.checksum) IS NOT TRUE)"
+					"   AND a.checksum OPERATOR(pg_catalog.=) m.checksum))"
 					" AND NOT EXISTS (SELECT FROM migrate.migration m"
 					"  WHERE NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
 					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
