@@ -52,6 +52,7 @@ OBJS = \
 	src/version.o
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
+SCRIPTS = bin/dbmigrate
 
 REGRESS        = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=$(srcdir)/test
