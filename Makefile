@@ -80,11 +80,14 @@ endif
 
 $(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
 
-.PHONY: demo test matrix bench corpus
+.PHONY: demo test adoption matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
 	@test/private.sh test/suites.sh
+# Needs Node.js and npm: other tools stop half way, dbmigrate goes on.
+adoption:
+	@test/adoption/start.sh
 matrix:
 	@test/matrix.sh
 bench:

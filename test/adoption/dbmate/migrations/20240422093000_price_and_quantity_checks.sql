@@ -1,0 +1,7 @@
+-- migrate:up
+ALTER TABLE products ADD CONSTRAINT products_price_check CHECK (price >= 0);
+ALTER TABLE order_lines ADD CONSTRAINT order_lines_quantity_check CHECK (quantity BETWEEN 1 AND 999);
+
+-- migrate:down
+ALTER TABLE order_lines DROP CONSTRAINT order_lines_quantity_check;
+ALTER TABLE products DROP CONSTRAINT products_price_check;

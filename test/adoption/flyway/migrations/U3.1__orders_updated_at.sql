@@ -1,0 +1,3 @@
+DROP TRIGGER orders_count_change ON orders;
+DROP FUNCTION count_change();
+ALTER TABLE orders DROP COLUMN changes;

@@ -1,0 +1,8 @@
+CREATE TYPE product_kind AS ENUM ('book', 'record', 'ticket');
+
+CREATE TABLE products (
+    sku text PRIMARY KEY,
+    kind product_kind NOT NULL,
+    title text NOT NULL,
+    price numeric(10, 2) NOT NULL
+);

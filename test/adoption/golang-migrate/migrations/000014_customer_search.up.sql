@@ -1,0 +1,5 @@
+CREATE FUNCTION search_customers(wanted text) RETURNS SETOF customers
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT * FROM customers WHERE last_name ILIKE wanted || '%' OR lower(email) = lower(wanted);
+END;

@@ -1,0 +1,4 @@
+-- Up Migration
+CREATE TYPE role AS ENUM ('a', 'b');
+-- Down Migration
+DROP TYPE role;

@@ -1,0 +1,20 @@
+-- +migrate Up
+ALTER TABLE orders ADD COLUMN changes int NOT NULL DEFAULT 0;
+
+-- +migrate StatementBegin
+CREATE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    EXECUTE $sql$ SELECT 'nested $$ quotes; $body' $sql$;
+    NEW.changes := OLD.changes + 1;
+    RETURN NEW;
+END
+$body$;
+-- +migrate StatementEnd
+
+CREATE TRIGGER orders_count_change BEFORE UPDATE ON orders
+    FOR EACH ROW EXECUTE FUNCTION count_change();
+
+-- +migrate Down
+DROP TRIGGER orders_count_change ON orders;
+DROP FUNCTION count_change();
+ALTER TABLE orders DROP COLUMN changes;

@@ -1,0 +1,10 @@
+-- +migrate Up
+ALTER TABLE orders RENAME COLUMN state TO status;
+ALTER TABLE orders ADD CONSTRAINT orders_status_check CHECK (status IN ('open', 'paid', 'sent'));
+UPDATE orders SET status = 'paid' WHERE placed_on < '2024-01-11';
+CREATE INDEX orders_open_idx ON orders (placed_on) WHERE status = 'open';
+
+-- +migrate Down
+DROP INDEX orders_open_idx;
+ALTER TABLE orders DROP CONSTRAINT orders_status_check;
+ALTER TABLE orders RENAME COLUMN status TO state;

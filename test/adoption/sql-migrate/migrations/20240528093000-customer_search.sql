@@ -1,0 +1,11 @@
+-- +migrate Up
+-- +migrate StatementBegin
+CREATE FUNCTION search_customers(wanted text) RETURNS SETOF customers
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT * FROM customers WHERE last_name ILIKE wanted || '%' OR lower(email) = lower(wanted);
+END;
+-- +migrate StatementEnd
+
+-- +migrate Down
+DROP FUNCTION search_customers(text);
