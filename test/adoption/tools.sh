@@ -100,16 +100,25 @@ case_sql_migrate() {
     roll_back 14
 }
 
-# Without an engine of its own: the two settings keep it from downloading one.
+# Prisma's engine is a download; here it runs without, the two settings keep it
+# from trying.  Its adapter would split a script at every semicolon; the engine
+# sends it as a whole, and so does the adapter in this configuration.
 prisma_in() { # database, directory
     cp -r prisma/schema.prisma "$2/../schema.prisma"
     cat >"$2/../../prisma.config.mjs" <<'JS'
 import { PrismaPg } from '@prisma/adapter-pg';
+const factory = new PrismaPg({ connectionString: process.env.DATABASE_URL });
+const connect = factory.connect.bind(factory);
+factory.connect = async () => {
+  const adapter = await connect();
+  adapter.executeScript = async (script) => void (await adapter.client.query(script));
+  return adapter;
+};
 export default {
   experimental: { adapter: true },
   engine: 'js',
   schema: 'prisma/schema.prisma',
-  adapter: async () => new PrismaPg({ connectionString: process.env.DATABASE_URL }),
+  adapter: async () => factory,
 };
 JS
     ln -sfn "$ADOPTION_TOOLS/node_modules" "$2/../../node_modules"
@@ -192,5 +201,5 @@ case_flyway_() {
     sql -c "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = 2" -c "DROP EXTENSION dbmigrate" -c "CREATE EXTENSION dbmigrate"
     register migrations >/dev/null
     is "a file that is not what Flyway ran is named" 1.1 \
-        "$(sql -c "SELECT version FROM migrate.adopt(dry_run => true) WHERE detail ~* 'checksum'")"
+        "$(sql -c "SELECT version FROM migrate.adopt(dry_run => true) WHERE detail LIKE 'its text is not what Flyway ran%'")"
 }
