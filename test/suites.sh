@@ -3,7 +3,7 @@
 # test/suites.sh: every suite, against the server of test/private.sh.
 #
 # Ends with the line "N passed, N failed", which counts test files for
-# pg_regress and isolation and single tests for TAP.  Exits non-zero if a test
+# pg_regress and isolation and single tests for TAP and the guides.  Exits non-zero if a test
 # failed or if a suite ran none.
 
 set -uo pipefail
@@ -51,11 +51,23 @@ tap() {
         prove -v -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}
 }
 
-want=${SUITES:-regress isolation tap}
+guides() { test/docs.sh; }
+count_guides() {
+    local ok bad
+    read -r ok bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+    passed=$((passed + ${ok:-0}))
+    failed=$((failed + ${bad:-1}))
+}
+
+want=${SUITES:-regress isolation tap guides}
 for suite in $want; do
     run_suite "$suite" "$suite"
     status=$?
-    if [ "$suite" = tap ]; then count_tap "$status"; else count_regress "$status"; fi
+    case $suite in
+        tap) count_tap "$status" ;;
+        guides) count_guides ;;
+        *) count_regress "$status" ;;
+    esac
     for diffs in regression.diffs output_iso/regression.diffs; do
         if [ "$status" != 0 ] && [ -s "$diffs" ]; then cat "$diffs"; rm -f "$diffs"; fi
     done

@@ -84,6 +84,40 @@ case_dbmate_() {
     roll_back 14
 }
 
+# The same with the dbmigrate command.
+case_command() {
+    begin dbmate schema_migrations
+    tool="dbmate, then the command"
+    local command=$here/../../bin/dbmigrate
+    dbm $alone -d migrations migrate
+    older migrations '/2024031[46]|/20240[45]'
+    dbm $db -d "$scratch/older" migrate
+    local before
+    before=$(old_table)
+    export DATABASE_URL
+    DATABASE_URL=$(url $db | sed 's/&sslmode=disable//')
+    quietly "$command" init
+    ok "init" $?
+    is "adopt --dry-run" "6 8" "$("$command" -q adopt --dry-run 2>/dev/null | awk '/ adopted /{a++} / pending /{p++} END {print a, p}')"
+    is "it records nothing" 0 "$(recorded)"
+    quietly "$command" adopt
+    ok "adopt" $?
+    "$command" -q status --check >/dev/null 2>&1
+    is "status --check: pending" 3 $?
+    quietly "$command" up
+    ok "up" $?
+    quietly "$command" status --check
+    ok "status --check: all applied" $?
+    is "the tool's table is untouched" "$before" "$(old_table)"
+    is "the same database as by the tool alone" "$(dump "$alone")" "$(dump "$db")"
+    local i
+    for i in $(seq 14); do dbm $alone -d migrations rollback; done
+    quietly "$command" down --to 0
+    ok "down --to 0" $?
+    is "the same as after the tool's own way back" "$(dump "$alone")" "$(dump "$db")"
+    unset DATABASE_URL
+}
+
 sqlm() { PGDATABASE=$1 quietly sql-migrate "${@:2}"; }
 case_sql_migrate() {
     begin sql-migrate gorp_migrations
