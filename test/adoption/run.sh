@@ -101,7 +101,7 @@ begin() { # tool, its table
     cd "$here/${tool%% *}" || exit 1
 }
 
-for one in ${*:-node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate_ command sql_migrate prisma_ golang_migrate flyway_}; do
+for one in ${*:-node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate_ dbmate_at_work command sql_migrate prisma_ golang_migrate flyway_}; do
     "case_$one"
 done
 echo

@@ -3,6 +3,14 @@
 url() { echo "postgres://$PGUSER@localhost/$1?host=$PGHOST&port=$PGPORT&sslmode=disable"; }
 quietly() { "$@" >"$scratch/log" 2>&1 || { sed 's/^/#   /' "$scratch/log"; return 1; }; }
 
+until_running() { # part of a query
+    local i
+    for i in $(seq 100); do
+        [ "$(sql -v part="%$1%" <<<"SELECT count(*) FROM pg_stat_activity WHERE query LIKE :'part' AND state = 'active' AND pid <> pg_backend_pid()")" = 0 ] || return
+        sleep 0.1
+    done
+}
+
 npgm() { DATABASE_URL=$(url "$1") quietly node-pg-migrate "${@:2}"; }
 case_node_pg_migrate() {
     begin node-pg-migrate pgmigrations
@@ -56,11 +64,8 @@ case_node_pg_migrate_lock() {
     sql -c "CREATE EXTENSION dbmigrate"
     register "$scratch/slow" >/dev/null
     npgm $db up -m "$scratch/slow" &
-    local runner=$! i
-    for i in $(seq 50); do
-        [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(6)%' AND state = 'active' AND pid <> pg_backend_pid()")" = 0 ] || break
-        sleep 0.1
-    done
+    local runner=$!
+    until_running 'pg_sleep(6)'
     is "adopt() does not wait longer than it may" 55P03 \
         "$(sql -c "SET dbmigrate.lock_wait = '500ms'" -c '\set ON_ERROR_STOP 0' -c "SELECT * FROM migrate.adopt()" -c '\echo :LAST_ERROR_SQLSTATE' 2>/dev/null)"
     is "and leaves nothing" 0 "$(recorded)"
@@ -84,7 +89,28 @@ case_dbmate_() {
     roll_back 14
 }
 
-# The same with the dbmigrate command.
+# dbmate has no lock: what it records after the adoption, the next one sees.
+case_dbmate_at_work() {
+    begin dbmate schema_migrations
+    tool="dbmate at work"
+    mkdir -p "$scratch/working"
+    cp migrations/20240102093000_* "$scratch/working/"
+    dbm $db -d "$scratch/working" migrate
+    printf -- '-- migrate:up\nSELECT pg_sleep(4);\n\n-- migrate:down\nSELECT 1;\n' >"$scratch/working/20240103093000_sleep.sql"
+    sql -c "CREATE EXTENSION dbmigrate"
+    register "$scratch/working" >/dev/null
+    dbm $db -d "$scratch/working" migrate &
+    local runner=$!
+    until_running 'pg_sleep(4)'
+    is "what it has not recorded is pending" "adopted 1
+pending 1" "$(adopt)"
+    wait "$runner"
+    ok "the tool was not disturbed" $?
+    is "the next adoption sees it" "adopted 1
+unchanged 1" "$(adopt)"
+}
+
+# dbmate's history again, by the dbmigrate command.
 case_command() {
     begin dbmate schema_migrations
     tool="dbmate, then the command"
