@@ -7,7 +7,7 @@
 # other.  Also: every file and heading that a guide links to exists.
 
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0
 script=$(mktemp)
 trap 'rm -f "$script"' EXIT

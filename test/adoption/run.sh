@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# test/adoption/run.sh [tool ...]
+# test/adoption/run.sh [case ...]
 #
 # For each tool: one database by the tool alone; in a second one the tool stops
 # half way, dbmigrate adopts its history and does the rest.  Both must be equal,
@@ -11,7 +11,7 @@
 # tables are made as they document them.  Started by start.sh.
 
 set -uo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 1
 here=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -101,7 +101,7 @@ begin() { # tool, its table
     cd "$here/${tool%% *}" || exit 1
 }
 
-for one in ${*:-node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate_ dbmate_at_work command sql_migrate prisma_ golang_migrate flyway_}; do
+for one in ${*:-node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate dbmate_at_work command sql_migrate prisma golang_migrate flyway}; do
     "case_$one"
 done
 echo

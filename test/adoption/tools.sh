@@ -75,7 +75,7 @@ case_node_pg_migrate_lock() {
 }
 
 dbm() { quietly dbmate --url "$(url "$1")" --no-dump-schema "${@:2}"; }
-case_dbmate_() {
+case_dbmate() {
     begin dbmate schema_migrations
     dbm $alone -d migrations migrate
     ok "its own full run" $?
@@ -186,7 +186,7 @@ JS
     (cd "$2/../.." && DATABASE_URL=$(url "$1") PRISMA_QUERY_ENGINE_LIBRARY=$scratch/none PRISMA_SCHEMA_ENGINE_BINARY=/bin/true \
         CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1 quietly prisma migrate deploy)
 }
-case_prisma_() {
+case_prisma() {
     begin prisma _prisma_migrations
     mkdir -p "$scratch/all" "$scratch/half/prisma"
     cp -r prisma "$scratch/all/"
@@ -251,7 +251,7 @@ INSERT INTO flyway_schema_history VALUES (:rank, nullif(:'version', ''),
 SQL
     done
 }
-case_flyway_() {
+case_flyway() {
     begin flyway flyway_schema_history
     flyway_to $alone 14
     ok "all files" $?
