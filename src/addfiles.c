@@ -119,7 +119,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 			throw_troubles(list_make1(trouble));
 		}
 		dbm_store_warn(&migration->registration);
-		if (migration->is_code && !migration->has_sql)
+		if (migration->is_code && strcmp(outcome, "added") == 0)
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),
 					 errdetail("The migration is registered without an up script, and cannot be applied here."),
@@ -230,6 +230,7 @@ check_texts(DbmFileSet *set)
 		if (migration->is_unreadable)
 			continue;			/* that is told already */
 		wanted->from_files = true;
+		wanted->down_is_file = migration->down_file != migration->up_file;
 		dbm_store_read(wanted);
 		wanted->up_online |= migration->up_no_transaction;
 		wanted->down_online |= migration->down_no_transaction;
@@ -364,7 +365,8 @@ put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const ch
 {
 	const DbmRegistration *stored = &migration->registration;
 	const char *columns[] = {
-		stored->baseline_key ? stored->id + 3 : stored->version, stored->name, outcome, dbm_format_name(migration->format),
+		stored->baseline_key ? stored->id + 3 : stored->version, stored->name, outcome,
+		migration->format == DBM_FORMAT_AUTO ? NULL : dbm_format_name(migration->format),
 		main_file(migration)->path, describe(migration)
 	};
 
@@ -419,6 +421,8 @@ describe(const DbmFileMigration *migration)
 		appendStringInfoString(&buf, "; runs outside a transaction block");
 	if (wanted->down && wanted->down_statements < 0)
 		appendStringInfoString(&buf, "; no statement to undo it, cannot be rolled back");
+	else if (wanted->down && wanted->down_script->unreadable)
+		appendStringInfoString(&buf, "; its down script cannot be run here");
 	else if (wanted->down && wanted->down_online && !wanted->up_online)
 		appendStringInfoString(&buf, "; rolls back outside a transaction block");
 	return buf.len > 0 ? buf.data + 2 : NULL;

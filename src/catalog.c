@@ -41,7 +41,8 @@ enum
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
-	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, m.file_name IS NOT NULL, " wanted ", m.analyzed_on, m.checksum," \
+	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, m.file_name IS NOT NULL, " wanted ", m.analyzed_on," \
+	" CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END," \
 	" m.up_statements, m.up_online, m.unreadable, m.up_author, m.up_approved_by, m.up_sha256," \
 	" m.down_statements, m.down_online, m.down_unreadable, m.down_author, m.down_approved_by, m.down_sha256"
 

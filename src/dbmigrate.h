@@ -247,6 +247,7 @@ typedef struct DbmFileText
 	Datum		up;				/* text */
 	Datum		down;
 	bool		has_down;
+	bool		is_template;	/* of tern, which is not SQL yet */
 	bool		up_no_transaction;
 	bool		down_no_transaction;
 } DbmFileText;
@@ -462,6 +463,7 @@ typedef struct DbmRegistration
 	bool		down_online;
 	int			down_statements;	/* -1 if it cannot be rolled back */
 	bool		from_files;		/* a set of files, not migrate.add() */
+	bool		down_is_file;	/* and not a section of one */
 	const DbmScript *refused;	/* one of the two, if it can never be run */
 } DbmRegistration;
 
@@ -714,7 +716,7 @@ typedef struct DbmFileMigration
 	bool		has_placeholders;	/* of Flyway */
 	int			rank;			/* among those of the same version, from 0 */
 	bool		is_unreadable;	/* its sections are not known, or it is one too many */
-	bool		is_code;		/* up_file is not SQL */
+	bool		is_code;		/* up_file is not SQL, or a template of it */
 	bool		has_sql;		/* an up script is registered already */
 } DbmFileMigration;
 

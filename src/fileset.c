@@ -254,7 +254,9 @@ number_duplicates(DbmFileSet *set)
 			add_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
 						psprintf("%s is in %s already", what_it_is(migration->up_file),
 								 first->up_file->path),
-						"Give one of them another version, or leave one out.");
+						strcmp(folder_of(migration->up_file->path), folder_of(first->up_file->path)) == 0 ?
+						"Give one of them another version, or leave one out." :
+						"Their folders do not tell them apart.  Give one of them another version, or leave one out.");
 			migration->is_unreadable = true;
 		}
 	}
@@ -416,6 +418,12 @@ take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 		return;
 	}
 	migration->format = parts.format;
+	if (parts.is_template)
+	{
+		migration->is_code = true;
+		migration->registration.up = 0;
+		return;
+	}
 	migration->registration.up = parts.up;
 	migration->up_no_transaction |= parts.up_no_transaction;
 	if (parts.has_down)

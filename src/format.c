@@ -34,7 +34,7 @@ static const struct
 	{"dbmate", "-- migrate:up", true, true, false, false},
 	{"goose", "-- +goose Up", true, true, false, false},
 	{"sql-migrate", "-- +migrate Up", true, false, true, false},
-	{"tern", NULL, false, true, false, false},
+	{"tern", NULL, false, true, false, true},
 	{"flyway"},
 	{"diesel"},
 	{"prisma"}
@@ -120,6 +120,7 @@ dbm_format_split(const char *text, int len, DbmFormat format, DbmFileText *resul
 	if (problem == NULL)
 	{
 		result->format = format;
+		result->is_template = format == DBM_FORMAT_TERN && strstr(text, "{{") != NULL;
 		build_sections(&reader, format, result);
 	}
 	dbm_script_free(reader.script);
@@ -232,11 +233,6 @@ check_markers(const Reader *reader, DbmFormat format, const char **hint)
 			return psprintf("marker \"%s\" (line %s) does not begin its line", comment,
 							at_line(reader, found->start));
 		}
-	}
-	if (format == DBM_FORMAT_TERN && strstr(reader->text, "{{") != NULL)
-	{
-		*hint = "Write the SQL that the template stands for.";
-		return "a template of tern, with {{ in it";
 	}
 	return check_blocks(reader);
 }

@@ -342,7 +342,8 @@ dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migrat
 			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $2::pg_catalog.int4,"
 			" checksum = $3, analyzed_on = $4::pg_catalog.int4 WHERE id OPERATOR(pg_catalog.=) $1" :
 			"UPDATE migrate.migration SET down_unreadable = NULL,"
-			" down_statements = nullif($2::pg_catalog.int4, 0) WHERE id OPERATOR(pg_catalog.=) $1"
+			" down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
+			"  ELSE nullif($2::pg_catalog.int4, 0) END WHERE id OPERATOR(pg_catalog.=) $1"
 			" AND $3 IS NOT NULL AND $4 IS NOT NULL",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");

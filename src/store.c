@@ -54,6 +54,8 @@ dbm_store_read(DbmRegistration *wanted)
 		wanted->down_statements = Max(down->ncommands, 1);
 	else if (down->ncommands > 0)
 		wanted->down_statements = down->ncommands;
+	else if (wanted->down_is_file)
+		wanted->down_statements = 0;	/* somebody made a file to say so */
 }
 
 /* What cannot be run is refused when it is asked for. */
@@ -132,7 +134,7 @@ dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 	if (wanted && wanted->from_files && wanted->up && stored->has_up && !stored->is_applied &&
 		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
 		return taken_version(stored);
-	if (wanted && stored->is_applied && !stored->same_tokens && !stored->is_repeatable)
+	if (wanted && stored->is_applied && stored->has_up && !stored->same_tokens && !stored->is_repeatable)
 		return changed_up(stored->version);
 	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
 		!dbm_may_change(stored->up_author))

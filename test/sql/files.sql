@@ -77,7 +77,7 @@ SELECT * FROM show('{
   "001_a.sql": "CREATE TABLE a ();\n---- create above / drop below ----\nDROP TABLE a;\n",
   "002_b.sql": "---- tern: disable-tx ----\nSELECT 1;\n---- create above / drop below ----  \nSELECT 2;",
   "003_c.sql": "SELECT ''\n---- create above / drop below ----\n'';"}');
-SELECT migrate.add_files('{"001_a.sql": "{{ template \"x\" }};\n---- create above / drop below ----\n"}');
+SELECT id, up, down, detail FROM show('{"001_a.sql": "{{ template \"x\" }};\n---- create above / drop below ----\n"}');
 
 -- pairs, in any order; one of them may be empty; sqlx's no-transaction
 SELECT * FROM show('{
@@ -129,6 +129,21 @@ SELECT migrate.add('002', 'b', 'SELECT 2');
 SELECT result FROM migrate.add_files('{"002_b.js": "x", "001_a.sql": "SELECT 1"}');
 SELECT version, action FROM migrate.apply();
 SELECT migrate.mark_pending('002', 'test'), migrate.mark_pending('001', 'test');
+SELECT migrate.remove('001'), migrate.remove('002');
+-- applied by other means, and its SQL is known later
+SELECT result, detail FROM migrate.add_files('{"002_b.js": "x"}');
+SELECT migrate.mark_applied('002', 'by the other tool');
+SELECT migrate.add('002', 'b', 'SELECT 2');
+SELECT result, detail FROM migrate.add_files('{"002_b.js": "x"}');
+SELECT migrate.add('002', 'b', 'SELECT 22');
+SELECT version, state FROM migrate.status();
+SELECT migrate.mark_pending('002', 'test'), migrate.remove('002');
+
+-- a down file without a statement is a way back, an empty section is none
+SELECT result, detail FROM migrate.add_files('{"001_a.up.sql": "SELECT 1", "001_a.down.sql": "-- nothing to undo\n", "002_b.sql": "-- +goose Up\nSELECT 2;\n-- +goose Down\n-- nothing\n"}');
+SELECT version, can_rollback FROM migrate.status();
+SELECT version, action FROM migrate.apply(1);
+SELECT version, action, statements FROM migrate.rollback();
 SELECT migrate.remove('001'), migrate.remove('002');
 
 -- bytes as they are: CR LF, byte order mark, no statement at all, no byte at all

@@ -158,6 +158,9 @@ foreach (@shells)
 	my ($code, $both) = runs_like([ 'create', '--split', 'two' ], 0,
 		qr{^migrations/(\d{14})_two\.up\.sql\nmigrations/\1_two\.down\.sql\n$}, $nothing);
 	unlike($both, qr/\Q@{[ substr $made, 11, 14 ]}\E/, "$shell: a second file has a version of its own");
+	runs_like([$_], 1, $nothing, qr/nothing is filled in: .*\Q$made\E/s, "$_ of new files as they are") foreach 'up', 'push';
+	put($made, up_down('SELECT 1;', ''));
+	unlike((runs_like(['up'], 1, $nothing, qr/nothing is filled in: /))[2], qr/\Q$made\E/, "$shell: a filled one is not named");
 	runs_like(['create'], 2, $nothing, qr/create wants a name/);
 	runs_like([ 'create', '///' ], 2, $nothing, qr/no file name can be made/);
 	remove_tree("$work/migrations");
@@ -424,10 +427,10 @@ EOF
 	my %urls = (
 		"postgres://$ENV{PGUSER}:$encoded\@/secret?$query" => $password,
 		"postgresql:///secret?user=$ENV{PGUSER}&$query&password=$encoded" => $password,
-		"postgres://$ENV{PGUSER}:plain\@/secret?schema=public&$query&pgbouncer=true" => 'plain',
+		"postgres://$ENV{PGUSER}:plainXq7\@/secret?schema=public&$query&pgbouncer=true" => 'plainXq7',
 		"postgres://$ENV{PGUSER}:with\@at\@/secret?$query" => 'with@at',
 		"postgres://$ENV{PGUSER}\@/secret?$query" => 'none',
-		"postgres://$ENV{PGUSER}:p%61ss\@?dbname=secret&$query" => 'pass');
+		"postgres://$ENV{PGUSER}:p%61ssXq7\@?dbname=secret&$query" => 'passXq7');
 	foreach my $url (sort keys %urls)
 	{
 		unlink "$seen.ps", "$seen.password";
@@ -440,7 +443,7 @@ EOF
 		is(slurp_file("$seen.password"), "$urls{$url}\n", '... hands over the password');
 		next if $urls{$url} eq 'none';
 		my $public = "$out$err" . slurp_file("$seen.ps");
-		ok(index($public, $urls{$url}) < 0 && index($public, $encoded) < 0 && index($public, 'password=') < 0,
+		ok(index($public, $urls{$url}) < 0 && index($public, $encoded) < 0 && index("$out$err", 'password=') < 0,
 			'... shows it nowhere');
 	}
 	local $ENV{DATABASE_URL} = "postgres://nobody:hush\@/secret?host=/nowhere";
