@@ -27,6 +27,7 @@ OBJS = \
 	src/execute.o \
 	src/filename.o \
 	src/fileset.o \
+	src/filesettings.o \
 	src/foreign.o \
 	src/foreignlock.o \
 	src/foreignread.o \
@@ -39,6 +40,7 @@ OBJS = \
 	src/problem.o \
 	src/progress.o \
 	src/query.o \
+	src/record.o \
 	src/refuse.o \
 	src/register.o \
 	src/registry.o \

@@ -312,7 +312,7 @@ record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 		if (adoption->run == 0)
 			adoption->run = dbm_catalog_next_run(&adoption->ext);
 		record.run = adoption->run;
-		dbm_catalog_record_adopted(&adoption->ext, &record);
+		dbm_record_adopted(&adoption->ext, &record);
 	}
 	known->migration.is_applied = true;
 	known->applied_at = row->applied_at;

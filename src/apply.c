@@ -358,7 +358,7 @@ roll_back_list(Run *run, List *chosen)
 
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), false);
-	dbm_catalog_repeat(&run->ext, run->schema);
+	dbm_record_to_repeat(&run->ext, run->schema);
 }
 
 /* Run one script and record it. */
@@ -394,9 +394,9 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 
 	dbm_catalog_check_alive(&run->ext, &label);
 	if (is_up)
-		dbm_catalog_record_applied(&run->ext, &record);
+		dbm_record_applied(&run->ext, &record);
 	else
-		dbm_catalog_record_undone(&run->ext, &record);
+		dbm_record_undone(&run->ext, &record);
 	put_result(run, migration, record.action, &execution);
 	if (dbm_progress)
 		dbm_progress_notice(migration, is_up);
@@ -427,6 +427,6 @@ put_result(Run *run, const DbmMigration *migration, const char *action,
 	values[2] = CStringGetTextDatum(action);
 	values[3] = Int64GetDatum(execution->statements);
 	values[4] = Int64GetDatum(execution->rows);
-	values[5] = dbm_catalog_interval(execution->duration);
+	values[5] = dbm_record_interval(execution->duration);
 	tuplestore_putvalues(run->result->setResult, run->result->setDesc, values, nulls);
 }

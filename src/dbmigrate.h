@@ -236,6 +236,7 @@ typedef struct DbmFileName
 
 extern void dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file);
 extern bool dbm_filename_is_ours(const char *dialect);
+extern const char *dbm_filename_folder(const char *path);
 extern void dbm_filename_split(const char *stem, const char **version, const char **name);
 
 /* format.c */
@@ -403,6 +404,28 @@ typedef struct DbmMigration
 /* How messages call it. */
 #define DBM_MIGRATION_REF(migration) ((migration)->version ? (migration)->version : (migration)->id)
 
+extern void dbm_catalog_open(DbmExtension *ext);
+extern void dbm_catalog_close(void);
+extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
+extern int64 dbm_catalog_next_run(const DbmExtension *ext);
+extern bool dbm_catalog_all_applied(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
+extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
+									  int64 steps, int64 after);
+extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
+										   const char *version);
+extern List *dbm_catalog_repeatables(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
+extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
+								  Datum version_key);
+extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
+extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
+									 bool is_up, int *len);
+extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+
+/* record.c */
+
 /* A row of migrate.history, and of migrate.applied where it goes with one. */
 typedef struct DbmRecord
 {
@@ -417,31 +440,12 @@ typedef struct DbmRecord
 	const char *applied_by;		/* NULL is the current user; the same */
 } DbmRecord;
 
-extern Datum dbm_catalog_interval(int64 microseconds);
-extern void dbm_catalog_open(DbmExtension *ext);
-extern void dbm_catalog_close(void);
-extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
-extern int64 dbm_catalog_next_run(const DbmExtension *ext);
-extern bool dbm_catalog_all_applied(const DbmExtension *ext, const char *schema);
-extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
-extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
-									  int64 steps, int64 after);
-extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
-										   const char *version);
-extern List *dbm_catalog_repeatables(const DbmExtension *ext, const char *schema);
-extern void dbm_catalog_repeat(const DbmExtension *ext, const char *schema);
-extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
-extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
-								  Datum version_key);
-extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
-extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
-extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
-									 bool is_up, int *len);
-extern void dbm_catalog_record(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_catalog_record_applied(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_catalog_record_adopted(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_catalog_record_undone(const DbmExtension *ext, const DbmRecord *record);
-extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern Datum dbm_record_interval(int64 microseconds);
+extern void dbm_record_history(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
 
 /* registry.c */
 
@@ -694,7 +698,7 @@ extern const char *dbm_store(const DbmExtension *ext, const DbmRegistration *wan
 extern void dbm_check_may_register(const char *what);
 extern const char *dbm_reason(const char *reason);
 
-/* fileset.c */
+/* filesettings.c */
 
 typedef struct DbmFile
 {
@@ -727,6 +731,12 @@ typedef struct DbmFileSet
 	List	   *left_out;		/* of DbmFile, see name.reason */
 	List	   *troubles;		/* of DbmTrouble */
 } DbmFileSet;
+
+extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
+								const char *message, const char *hint);
+extern void dbm_filesettings_apply(DbmFile *file, DbmFileSet *set);
+
+/* fileset.c */
 
 extern void dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set);
 

@@ -447,3 +447,12 @@ refuse(DbmFileName *file, const char *reason, const char *hint)
 	file->reason = reason;
 	file->hint = hint;
 }
+
+/* The path of the folder that a file is in. */
+const char *
+dbm_filename_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? pnstrdup(path, slash - path) : "";
+}

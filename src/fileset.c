@@ -39,12 +39,6 @@ static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *se
 static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
 static void take_up(DbmFileMigration *migration, DbmFile *file);
 static void take_down(DbmFileMigration *migration, DbmFile *file);
-static void apply_settings(DbmFile *file, DbmFileSet *set);
-static bool settings_belong(const DbmFile *settings, const DbmFile *file);
-static const char *read_settings(const DbmFile *file, bool *no_transaction);
-static const char *folder_of(const char *path);
-static void add_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
-						const char *message, const char *hint);
 
 /*
  * Read a set of files: a list of DbmFile, of which path, content and len are
@@ -70,7 +64,7 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 		DbmFile    *file = lfirst(lc);
 
 		if (file->name.role == DBM_FILE_SETTINGS)
-			apply_settings(file, set);
+			dbm_filesettings_apply(file, set);
 		if (file->name.role == DBM_FILE_LEFT_OUT)
 			set->left_out = lappend(set->left_out, file);
 	}
@@ -153,7 +147,7 @@ sort_out(List *files, DbmFileSet *set)
 		DbmFile    *file = lfirst(lc);
 
 		if (file->name.role == DBM_FILE_BAD)
-			add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, file->name.reason, file->name.hint);
+			dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, file->name.reason, file->name.hint);
 		else if (file->name.role != DBM_FILE_LEFT_OUT && file->name.role != DBM_FILE_SETTINGS)
 		{
 			Part	   *part = make_part(file, set);
@@ -174,7 +168,7 @@ make_part(DbmFile *file, DbmFileSet *set)
 	part->file = file;
 	if (file->name.version && !dbm_version_is_valid(file->name.version))
 	{
-		add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, "its version is too long", NULL);
+		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, "its version is too long", NULL);
 		return NULL;
 	}
 	if (file->name.version)
@@ -251,10 +245,10 @@ number_duplicates(DbmFileSet *set)
 		}
 		else if (!migration->is_unreadable)
 		{
-			add_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
+			dbm_fileset_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
 						psprintf("%s is in %s already", what_it_is(migration->up_file),
 								 first->up_file->path),
-						strcmp(folder_of(migration->up_file->path), folder_of(first->up_file->path)) == 0 ?
+						strcmp(dbm_filename_folder(migration->up_file->path), dbm_filename_folder(first->up_file->path)) == 0 ?
 						"Give one of them another version, or leave one out." :
 						"Their folders do not tell them apart.  Give one of them another version, or leave one out.");
 			migration->is_unreadable = true;
@@ -327,7 +321,7 @@ compare_parts(const ListCell *a, const ListCell *b)
 	int			result = compare_migrations(one, two);
 
 	if (result == 0 && has_own_folder(x) && has_own_folder(y))
-		result = strcmp(folder_of(x->path), folder_of(y->path));
+		result = strcmp(dbm_filename_folder(x->path), dbm_filename_folder(y->path));
 	if (result == 0)
 		result = (x->role == DBM_FILE_DOWN) - (y->role == DBM_FILE_DOWN);
 	if (result == 0)
@@ -382,7 +376,7 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	}
 	if (other)
 	{
-		add_trouble(set, file, ERRCODE_DUPLICATE_OBJECT,
+		dbm_fileset_trouble(set, file, ERRCODE_DUPLICATE_OBJECT,
 					psprintf("the down script of %s is in %s already", what_it_is(file), other->path),
 					"Leave one of them out.");
 		return;
@@ -414,7 +408,7 @@ take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	if (problem)
 	{
 		migration->is_unreadable = true;
-		add_trouble(set, file, ERRCODE_SYNTAX_ERROR, problem, hint);
+		dbm_fileset_trouble(set, file, ERRCODE_SYNTAX_ERROR, problem, hint);
 		return;
 	}
 	migration->format = parts.format;
@@ -459,100 +453,4 @@ take_down(DbmFileMigration *migration, DbmFile *file)
 	migration->registration.down = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
 	migration->down_no_transaction = file->name.no_transaction ||
 		(file->name.is_flat && dbm_format_is_no_transaction(file->content));
-}
-
-/* metadata.toml, NAME.sql.conf: what it says about other files of the set. */
-static void
-apply_settings(DbmFile *file, DbmFileSet *set)
-{
-	bool		no_transaction = false;
-	const char *problem = read_settings(file, &no_transaction);
-	bool		found = false;
-	ListCell   *lc;
-
-	if (problem)
-	{
-		add_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
-		return;
-	}
-	foreach(lc, set->migrations)
-	{
-		DbmFileMigration *migration = lfirst(lc);
-
-		if (migration->up_file && settings_belong(file, migration->up_file))
-		{
-			found = true;
-			migration->up_no_transaction |= no_transaction;
-		}
-		if (migration->down_file && settings_belong(file, migration->down_file))
-		{
-			found = true;
-			migration->down_no_transaction |= no_transaction;
-		}
-	}
-	if (!found)
-	{
-		file->name.role = DBM_FILE_LEFT_OUT;
-		file->name.reason = psprintf("there is no %s", file->name.settings_of);
-	}
-}
-
-static bool
-settings_belong(const DbmFile *settings, const DbmFile *file)
-{
-	const char *owner = settings->name.settings_of;
-
-	return strcmp(owner, settings->name.format == DBM_FORMAT_DIESEL ?
-				  folder_of(file->path) : file->path) == 0;
-}
-
-/*
- * Lines of "name = value", comments with '#' and sections of TOML.  NULL, or
- * what is wrong.
- */
-static const char *
-read_settings(const DbmFile *file, bool *no_transaction)
-{
-	bool		is_diesel = file->name.format == DBM_FORMAT_DIESEL;
-	const char *wanted = is_diesel ? "run_in_transaction" : "executeInTransaction";
-
-	for (const char *line = file->content; *line; line += strspn(line, "\r\n"))
-	{
-		const char *next = line + strcspn(line, "\r\n");
-		const char *name = line + strspn(line, " \t");
-		int			name_len = strcspn(name, " \t=#\r\n");
-		const char *equals = name + name_len + strspn(name + name_len, " \t");
-
-		line = next;
-		if (name_len == 0 || *equals != '=')
-			continue;
-		equals += 1 + strspn(equals + 1, " \t");
-		if (name_len == strlen(wanted) && strncmp(name, wanted, name_len) == 0)
-		{
-			if (strncmp(equals, "false", 5) == 0)
-				*no_transaction = true;
-			else if (strncmp(equals, "true", 4) != 0)
-				return psprintf("%s is neither true nor false", wanted);
-		}
-		else if (!is_diesel && strncmp(name, "shouldExecute", name_len) == 0)
-			return "shouldExecute is not supported";
-	}
-	return NULL;
-}
-
-static const char *
-folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? pnstrdup(path, slash - path) : "";
-}
-
-static void
-add_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode, const char *message, const char *hint)
-{
-	DbmTrouble *trouble = dbm_trouble(sqlerrcode, message, NULL, hint);
-
-	trouble->file = file->path;
-	set->troubles = lappend(set->troubles, trouble);
 }

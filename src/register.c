@@ -170,7 +170,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	migration.name = wanted.name;
 	migration.checksum = dbm_checksum_bytea(wanted.up_script->checksum);
 	record.run = dbm_catalog_next_run(&ext);
-	dbm_catalog_record(&ext, &record);
+	dbm_record_history(&ext, &record);
 	dbm_catalog_close();
 	dbm_store_warn(&wanted);
 	PG_RETURN_VOID();

@@ -72,7 +72,7 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	foreach(lc, migrations)
 	{
 		record.migration = lfirst(lc);
-		dbm_catalog_record_applied(&request.ext, &record);
+		dbm_record_applied(&request.ext, &record);
 		count++;
 	}
 	dbm_catalog_close();
@@ -96,7 +96,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is already applied", request.version)));
 	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_catalog_next_run(&request.ext);
-	dbm_catalog_record_applied(&request.ext, &record);
+	dbm_record_applied(&request.ext, &record);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
 }
@@ -118,7 +118,7 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is not applied", request.version),
 				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
 	record.run = dbm_catalog_next_run(&request.ext);
-	dbm_catalog_record_undone(&request.ext, &record);
+	dbm_record_undone(&request.ext, &record);
 	check_not_below_baseline(&request);
 	dbm_catalog_close();
 	PG_RETURN_VOID();

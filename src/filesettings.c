@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * filesettings.c
+ *	  Files that say something about other files of a set: metadata.toml of
+ *	  diesel, NAME.sql.conf of Flyway.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+static bool settings_belong(const DbmFile *settings, const DbmFile *file);
+static const char *read_settings(const DbmFile *file, bool *no_transaction);
+
+/*
+ * Something is wrong with a file of a set.  "message" goes on behind the name
+ * of the file.
+ */
+void
+dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
+					const char *message, const char *hint)
+{
+	DbmTrouble *trouble = dbm_trouble(sqlerrcode, message, NULL, hint);
+
+	trouble->file = file->path;
+	set->troubles = lappend(set->troubles, trouble);
+}
+
+/* metadata.toml, NAME.sql.conf: what it says about other files of the set. */
+void
+dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
+{
+	bool		no_transaction = false;
+	const char *problem = read_settings(file, &no_transaction);
+	bool		found = false;
+	ListCell   *lc;
+
+	if (problem)
+	{
+		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
+		return;
+	}
+	foreach(lc, set->migrations)
+	{
+		DbmFileMigration *migration = lfirst(lc);
+
+		if (migration->up_file && settings_belong(file, migration->up_file))
+		{
+			found = true;
+			migration->up_no_transaction |= no_transaction;
+		}
+		if (migration->down_file && settings_belong(file, migration->down_file))
+		{
+			found = true;
+			migration->down_no_transaction |= no_transaction;
+		}
+	}
+	if (!found)
+	{
+		file->name.role = DBM_FILE_LEFT_OUT;
+		file->name.reason = psprintf("there is no %s", file->name.settings_of);
+	}
+}
+
+static bool
+settings_belong(const DbmFile *settings, const DbmFile *file)
+{
+	const char *owner = settings->name.settings_of;
+
+	return strcmp(owner, settings->name.format == DBM_FORMAT_DIESEL ?
+				  dbm_filename_folder(file->path) : file->path) == 0;
+}
+
+/*
+ * Lines of "name = value", comments with '#' and sections of TOML.  NULL, or
+ * what is wrong.
+ */
+static const char *
+read_settings(const DbmFile *file, bool *no_transaction)
+{
+	bool		is_diesel = file->name.format == DBM_FORMAT_DIESEL;
+	const char *wanted = is_diesel ? "run_in_transaction" : "executeInTransaction";
+
+	for (const char *line = file->content; *line; line += strspn(line, "\r\n"))
+	{
+		const char *next = line + strcspn(line, "\r\n");
+		const char *name = line + strspn(line, " \t");
+		int			name_len = strcspn(name, " \t=#\r\n");
+		const char *equals = name + name_len + strspn(name + name_len, " \t");
+
+		line = next;
+		if (name_len == 0 || *equals != '=')
+			continue;
+		equals += 1 + strspn(equals + 1, " \t");
+		if (name_len == strlen(wanted) && strncmp(name, wanted, name_len) == 0)
+		{
+			if (strncmp(equals, "false", 5) == 0)
+				*no_transaction = true;
+			else if (strncmp(equals, "true", 4) != 0)
+				return psprintf("%s is neither true nor false", wanted);
+		}
+		else if (!is_diesel && strncmp(name, "shouldExecute", name_len) == 0)
+			return "shouldExecute is not supported";
+	}
+	return NULL;
+}

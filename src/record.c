@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.c
+ *	  What happened: migrate.history, and with it what is in force,
+ *	  migrate.applied.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "dbmigrate.h"
+
+/* the parameters are those of add_record() */
+#define INSERT_HISTORY \
+	"INSERT INTO migrate.history (run, action, target_schema, migration, version, name," \
+	" statements, rows, wal_bytes, duration, checksum, session_username, username, reason, search_path," \
+	" application_name, client_addr, transaction_id)" \
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15," \
+	" pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr()," \
+	" pg_catalog.pg_current_xact_id())"
+
+static SPIPlanPtr plan_applied = NULL;
+static SPIPlanPtr plan_adopted = NULL;
+static SPIPlanPtr plan_undone = NULL;
+
+static void forget_applied(const DbmExtension *ext, const DbmRecord *record);
+static void add_record(DbmParams *params, const DbmRecord *record);
+
+/* A history row alone. */
+void
+dbm_record_history(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	add_record(&params, record);
+	dbm_query(ext, INSERT_HISTORY, &params, SPI_OK_INSERT);
+	dbm_query_expect_one_row("migrate.history");
+}
+
+/*
+ * A history row, and with its number as position a row of migrate.applied,
+ * which takes the place of the one a repeatable migration has from last time.
+ */
+void
+dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	if (record->migration->is_applied && record->migration->version_key == 0)
+		forget_applied(ext, record);
+	add_record(&params, record);
+	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
+	dbm_param_bool(&params, record->baseline);
+	dbm_query_saved(ext, &plan_applied,
+				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
+				  " INSERT INTO migrate.applied (target_schema, id, position, version, version_key, name,"
+				  " checksum, applied_at, applied_by, duration, run, baseline, statements)"
+				  " SELECT $3, $4, h.id, $5, $16, $6, $11, h.at, $13, $10, $1, $17,"
+				  " coalesce($7, 0)::pg_catalog.int4 FROM h",
+				  &params, SPI_OK_INSERT);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/* The same for what another tool applied, when and by whom it says. */
+void
+dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	add_record(&params, record);
+	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
+	dbm_param_bool(&params, record->baseline);
+	dbm_param(&params, TIMESTAMPTZOID, TimestampTzGetDatum(record->applied_at ? *record->applied_at : 0),
+			  record->applied_at == NULL);
+	dbm_param_text(&params, record->applied_by);
+	dbm_query_saved(ext, &plan_adopted,
+				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
+				  " INSERT INTO migrate.applied (target_schema, id, position, version, version_key, name,"
+				  " checksum, applied_at, applied_by, run, baseline)"
+				  " SELECT $3, $4, h.id, $5, $16, $6, $11, coalesce($18, h.at), coalesce($19, $13), $1, $17"
+				  " FROM h",
+				  &params, SPI_OK_INSERT);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/* A history row, and the row of migrate.applied goes. */
+void
+dbm_record_undone(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	add_record(&params, record);
+	dbm_query_saved(ext, &plan_undone,
+				  "WITH h AS (" INSERT_HISTORY ")"
+				  " DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $3"
+				  " AND a.id OPERATOR(pg_catalog.=) $4",
+				  &params, SPI_OK_DELETE);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/*
+ * Versions were rolled back, and what repeatable migrations made may have gone
+ * with them: they are run again next time.
+ */
+void
+dbm_record_to_repeat(const DbmExtension *ext, const char *schema)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, schema);
+	dbm_query(ext,
+			  "UPDATE migrate.applied SET checksum = NULL"
+			  " WHERE target_schema OPERATOR(pg_catalog.=) $1 AND version_key IS NULL",
+			  &params, SPI_OK_UPDATE);
+}
+
+static void
+forget_applied(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, record->target_schema);
+	dbm_param_text(&params, record->migration->id);
+	dbm_query(ext,
+			  "DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+			  " AND a.id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_DELETE);
+	dbm_query_expect_one_row("migrate.applied");
+}
+
+/* The parameters of INSERT_HISTORY. */
+static void
+add_record(DbmParams *params, const DbmRecord *record)
+{
+	const DbmMigration *migration = record->migration;
+	const DbmExecution *execution = record->execution;
+
+	dbm_param_int64(params, record->run);
+	dbm_param_text(params, record->action);
+	dbm_param_text(params, record->target_schema);
+	dbm_param_text(params, migration->id);
+	dbm_param_text(params, migration->version);
+	dbm_param_text(params, migration->name);
+	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->statements : 0), !execution);
+	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->rows : 0), !execution);
+	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->wal_bytes : 0), !execution);
+	dbm_param_datum(params, INTERVALOID, execution ? dbm_record_interval(execution->duration) : (Datum) 0);
+	dbm_param_datum(params, BYTEAOID, migration->checksum);
+	dbm_param_text(params, GetUserNameFromId(GetSessionUserId(), false));
+	dbm_param_text(params, GetUserNameFromId(GetUserId(), false));
+	dbm_param_text(params, record->reason);
+	dbm_param_datum(params, TEXTARRAYOID, execution ? execution->search_path : (Datum) 0);
+}
+
+/* An interval of so many microseconds. */
+Datum
+dbm_record_interval(int64 microseconds)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = microseconds;
+	return IntervalPGetDatum(interval);
+}
+
