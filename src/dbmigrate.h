@@ -140,6 +140,7 @@ typedef struct DbmScript
 	bool		online;			/* some statement needs its own transaction */
 	DbmProblem *refused;		/* no server can run it here: or NULL */
 	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
+	bool		is_forgiven;	/* no server can run it, but it is registered */
 } DbmScript;
 
 extern DbmProblem *dbm_problem(DbmScript *script, int sqlerrcode, const char *message,

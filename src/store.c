@@ -62,6 +62,7 @@ dbm_store_read(DbmRegistration *wanted)
 static void
 forgive(DbmScript *script)
 {
+	script->is_forgiven = true;
 	script->unreadable = script->refused;
 	script->refused = NULL;
 }
@@ -104,12 +105,16 @@ dbm_store_warn(const DbmRegistration *wanted)
 		if (script->unreadable)
 			ereport(WARNING,
 					(errcode(script->unreadable->sqlerrcode),
+					 script->is_forgiven ?
+					 errmsg("%s cannot be run: %s", dbm_label_text(&label), script->unreadable->message) :
 					 errmsg("%s cannot be read by this server: %s", dbm_label_text(&label),
 							script->unreadable->message),
 					 script->unreadable->statement > 0 ?
 					 errdetail("The trouble is in statement %d, at line %d.",
 							   script->unreadable->statement, script->unreadable->line) :
 					 errdetail("The trouble is at line %d.", script->unreadable->line),
+					 script->is_forgiven ?
+					 errhint("The migration is registered, but cannot be rolled back before this is mended.") :
 					 errhint("It is registered, but will not be run unless this server can read it.")));
 		else if (script->ncommands == 0 && wanted->file_name == NULL && (is_up || script->len > 0))
 			ereport(WARNING,
