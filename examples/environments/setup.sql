@@ -1,0 +1,15 @@
+-- Once in each database, as a superuser:
+--   psql -v environment=staging -v deployer=shop -d shop_staging -f setup.sql
+--
+-- Tells the database what it is, and lets the role that deploys do so without
+-- being a superuser.  It runs scripts with its own rights, so it has to own
+-- what the migrations change: here, the database.
+\set ON_ERROR_STOP on
+CREATE EXTENSION dbmigrate;
+SELECT format('ALTER DATABASE %I SET dbmigrate.environment = %L', current_database(), :'environment') \gexec
+
+GRANT USAGE ON SCHEMA migrate TO :"deployer";
+GRANT EXECUTE ON FUNCTION
+    migrate.add_files, migrate.apply, migrate.apply_to, migrate.rollback, migrate.rollback_to, migrate.redo,
+    migrate.status, migrate.status_json, migrate.pending, migrate.version, migrate.require, migrate.remove
+TO :"deployer";
