@@ -90,11 +90,12 @@ check_environment() {
     esac
 }
 
-# DATABASE_URL may be there for the application; here it would win over PGHOST.
-migrate() (
+# For run(), whose process this becomes.  DATABASE_URL may be there for the
+# application; here it would win over PGHOST.
+migrate() {
     unset DATABASE_URL
     exec dbmigrate up --yes --dir "$migrations"
-)
+}
 
 add_sample_data() {
     [ "$app_env" = development ] && [ -f "$seed" ] || return 0
