@@ -27,6 +27,7 @@ static DbmFile *read_pair(const JsonbValue *object);
 static DbmFile *make_file(const JsonbValue *name, const JsonbValue *content);
 static void check_texts(DbmFileSet *set);
 static void check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone);
+static void prefer_our_database(const DbmExtension *ext, DbmFileSet *set);
 static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
 static DbmTrouble *check_one(const DbmExtension *ext, DbmFileMigration *migration,
 							 const DbmStored *stored, bool down_alone);
@@ -137,7 +138,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 		put_left_out(result, lfirst(lc));
 	if (files && set.migrations == NIL)
 		ereport(WARNING,
-				(list_length(files) == 1 ? errmsg("the file is no migration") :
+				(list_length(files) == 1 ? errmsg("the file was left out") :
 				 errmsg("none of the %d files is a migration", list_length(files))));
 }
 
@@ -267,6 +268,8 @@ check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
 	}
 	if (must_lock)
 		dbm_lock_for_run(ext);
+	if (down_alone)
+		prefer_our_database(ext, set);
 	foreach(lc, set->migrations)
 	{
 		DbmFileMigration *migration = lfirst(lc);
@@ -277,6 +280,29 @@ check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
 			continue;
 		trouble->file = main_file(migration)->path;
 		set->troubles = lappend(set->troubles, trouble);
+	}
+}
+
+/*
+ * Files come one by one, and this one is for all databases: does one for ours
+ * alone have its place already?
+ */
+static void
+prefer_our_database(const DbmExtension *ext, DbmFileSet *set)
+{
+	DbmFileMigration *migration = set->migrations ? linitial(set->migrations) : NULL;
+	DbmFile    *file = migration ? unconstify(DbmFile *, migration->up_file) : NULL;
+	DbmStored  *stored = file && !migration->is_unreadable ? look_up(ext, migration) : NULL;
+	DbmFileName other;
+
+	if (stored == NULL || stored->file_name == NULL || file->name.dialect || file->name.role != DBM_FILE_UP)
+		return;
+	dbm_filename_read(stored->file_name, DBM_FORMAT_AUTO, &other);
+	if (other.role == DBM_FILE_UP && other.dialect)
+	{
+		file->name.reason = psprintf("%s takes its place", stored->file_name);
+		set->left_out = lappend(set->left_out, file);
+		set->migrations = NIL;
 	}
 }
 

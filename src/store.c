@@ -11,13 +11,17 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
 static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
+static bool insert(const DbmExtension *ext, const DbmRegistration *wanted);
+static void describe_insert(void *arg);
 static DbmTrouble *changed_up(const char *version);
 static DbmTrouble *taken_version(const DbmStored *stored);
 static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
@@ -189,10 +193,49 @@ dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **t
 				dbm_registry_rename_applied(ext, stored->id);
 			return "updated";
 		}
-		if (dbm_registry_insert(ext, wanted))
+		if (insert(ext, wanted))
 			return "added";
 		/* somebody else was faster */
 	}
+}
+
+/*
+ * Insert a new migration.  The unique key makes us wait for another
+ * transaction that registers the same one: as long as for a run.
+ */
+static bool
+insert(const DbmExtension *ext, const DbmRegistration *wanted)
+{
+	ErrorContextCallback context = {
+		.callback = describe_insert,
+		.arg = unconstify(DbmRegistration *, wanted),
+		.previous = error_context_stack
+	};
+	int			level = 0;
+	bool		inserted;
+
+	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
+	{
+		level = NewGUCNestLevel();
+		(void) set_config_option("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	error_context_stack = &context;
+	inserted = dbm_registry_insert(ext, wanted);
+	error_context_stack = context.previous;
+	if (level > 0)
+		AtEOXact_GUC(false, level);
+	return inserted;
+}
+
+static void
+describe_insert(void *arg)
+{
+	const DbmRegistration *wanted = arg;
+
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint("Another transaction registers migration %s as well.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';",
+				wanted->version ? wanted->version : wanted->id);
 }
 
 void

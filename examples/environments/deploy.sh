@@ -32,23 +32,16 @@ export DATABASE_URL
 unset DEV_DATABASE_URL STAGING_DATABASE_URL PROD_DATABASE_URL
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-# "$@" is --yes or nothing
-migrate() { dbmigrate --dir "$here/migrations" "$@"; }
-
-# A URL in the wrong variable is the mistake that hurts: ask the database what
-# it is.  The command says so before it does anything: "database ...
-# (PostgreSQL 17.2, environment staging)".
-said=$(migrate version 2>&1 >/dev/null) || { printf '%s\n' "$said" >&2; exit 1; }
-is=$(printf '%s\n' "$said" | sed -n 's/^database .*(PostgreSQL [^ ]*, environment \([^()]*\))$/\1/p')
-[ "$is" = "$environment" ] ||
-    fail "$variable leads to a database whose environment is ${is:-unknown}, not $environment; nothing was done"
+# A URL in the wrong variable is the mistake that hurts: the database is asked
+# what it is.  "$@" is --yes or nothing.
+migrate() { dbmigrate --dir "$here/migrations" --environment "$environment" "$@"; }
 
 status=0
 migrate status --check || status=$?
 case $status in
     0) say "$environment is up to date"; exit 0 ;;
     3) ;;
-    *) fail 'look at the messages above; nothing was done' ;;
+    *) fail "nothing was done to the database that $variable names" ;;
 esac
 
 migrate up "$@"

@@ -181,6 +181,8 @@ SELECT version, action FROM migrate.rollback();
 SELECT * FROM migrate.add_file('005_e.up.sql', 'SELECT 5');
 SELECT * FROM migrate.add_file('005_other.down.sql', 'SELECT -5');
 SELECT * FROM migrate.add_file('README.md', 'hello');
+SELECT version, result FROM migrate.add_file('006_f.postgres.up.sql', 'SELECT 6');
+SELECT version, file, result, detail FROM migrate.add_file('006_f.up.sql', 'SELECT 66');
 
 -- wrong arguments
 SELECT migrate.add_file(NULL, 'x');

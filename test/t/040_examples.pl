@@ -369,7 +369,7 @@ like($err, qr/STAGING_DATABASE_URL is not set/, 'no URL: message');
 
 ($code, $out, $err) = deploy({ STAGING_DATABASE_URL => $urls{PROD_DATABASE_URL} . '?schema=public' }, 'staging', '--yes');
 is($code, 1, 'the URL of another environment: exit code');
-like($err, qr/STAGING_DATABASE_URL leads to a database whose environment is production, not staging/,
+like($err, qr/database shop_production is not staging: its environment is production.*nothing was done to the database that STAGING_DATABASE_URL names/s,
 	'the URL of another environment: message');
 is(sql('shop_production', 'SELECT count(*) FROM migrate.migration'), 0, 'the URL of another environment: nothing was done');
 
@@ -424,7 +424,7 @@ is(sql('shop_production', 'SELECT migrate.version()'), '004', 'mended: applied')
 sql('postgres', 'ALTER DATABASE shop_staging RESET dbmigrate.environment');
 ($code, $out, $err) = deploy({}, 'staging');
 is($code, 1, 'no environment set: exit code');
-like($err, qr/whose environment is not set, not staging/, 'no environment set: message');
+like($err, qr/is not staging: its environment is not set/, 'no environment set: message');
 
 unlike($all_output, qr/\Q$password\E|\Q$encoded\E/, 'no password in any output');
 
