@@ -71,7 +71,8 @@ dbmigrate_add_file(PG_FUNCTION_ARGS)
 /*
  * SQL: migrate.add_files(files, format)
  *
- * "files" is {"name": "content", ...} or [{"name": ..., "content": ...}, ...].
+ * "files" is {"name": "content", ...} or [{"name": ..., "content": ...}, ...];
+ * the content of a file that is no migration may be null.
  */
 Datum
 dbmigrate_add_files(PG_FUNCTION_ARGS)
@@ -203,7 +204,6 @@ make_file(const JsonbValue *name, const JsonbValue *content)
 	DbmFile    *file = palloc0(sizeof(DbmFile));
 
 	file->path = pnstrdup(name->val.string.val, name->val.string.len);
-	file->content = "";
 	if (content->type == jbvString)
 	{
 		file->content = pnstrdup(content->val.string.val, content->val.string.len);

@@ -704,7 +704,7 @@ extern const char *dbm_reason(const char *reason);
 typedef struct DbmFile
 {
 	const char *path;			/* relative, with '/' between folders */
-	const char *content;		/* NUL-terminated */
+	const char *content;		/* NUL-terminated, NULL if it was not given */
 	int			len;
 	DbmFileName name;
 } DbmFile;

@@ -33,6 +33,8 @@ static const char *what_it_is(const DbmFile *file);
 static void finish_migration(DbmFileMigration *migration, DbmFileSet *set);
 static int	compare_parts(const ListCell *a, const ListCell *b);
 static int	compare_migrations(const Part *a, const Part *b);
+static int	compare_keys(Datum a, Datum b);
+static bool is_taken(const DbmFileSet *set, int index);
 static bool has_own_folder(const DbmFileName *name);
 static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
@@ -54,6 +56,15 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 		DbmFile    *file = lfirst(lc);
 
 		dbm_filename_read(file->path, format, &file->name);
+		if (file->content == NULL && file->name.role != DBM_FILE_LEFT_OUT &&
+			file->name.role != DBM_FILE_BAD && file->name.role != DBM_FILE_CODE)
+		{
+			file->name.role = DBM_FILE_BAD;
+			file->name.reason = "its content is missing";
+			file->name.hint = "An empty file has the content \"\".";
+		}
+		if (file->content == NULL)
+			file->content = "";
 	}
 	set->files = files;
 	leave_out_other_databases(files);
@@ -241,7 +252,15 @@ number_duplicates(DbmFileSet *set)
 				 (format == DBM_FORMAT_PRISMA || format == DBM_FORMAT_SQL_MIGRATE))
 		{
 			registration->version = psprintf("%s.%d", registration->version, migration->rank + 1);
-			registration->version_key = PointerGetDatum(dbm_version_parse(registration->version));
+			if (dbm_version_is_valid(registration->version))
+				registration->version_key = PointerGetDatum(dbm_version_parse(registration->version));
+			if (dbm_version_is_valid(registration->version) && !is_taken(set, foreach_current_index(lc)))
+				continue;
+			dbm_fileset_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
+								psprintf("it cannot have version %s beside %s", registration->version,
+										 first->up_file->path),
+								"Give it a number of its own.");
+			migration->is_unreadable = true;
 		}
 		else if (!migration->is_unreadable)
 		{
@@ -254,6 +273,25 @@ number_duplicates(DbmFileSet *set)
 			migration->is_unreadable = true;
 		}
 	}
+}
+
+/* Does another file have the version that was made for this one? */
+static bool
+is_taken(const DbmFileSet *set, int index)
+{
+	const DbmFileMigration *migration = list_nth(set->migrations, index);
+	ListCell   *lc;
+
+	for_each_from(lc, set->migrations, index + 1)
+	{
+		const DbmFileMigration *other = lfirst(lc);
+
+		if (other->registration.version_key == 0 || other->rank > 0)
+			continue;
+		if (compare_keys(other->registration.version_key, migration->registration.version_key) >= 0)
+			return compare_keys(other->registration.version_key, migration->registration.version_key) == 0;
+	}
+	return false;
 }
 
 static const char *
@@ -296,15 +334,22 @@ compare_migrations(const Part *a, const Part *b)
 {
 	bool		a_baseline = a->file->name.role == DBM_FILE_BASELINE;
 	bool		b_baseline = b->file->name.role == DBM_FILE_BASELINE;
-	static FmgrInfo compare = {0};
 
 	if (a->key == 0 || b->key == 0)
 		return a->key || b->key ? (a->key ? -1 : 1) : strcmp(a->file->name.name, b->file->name.name);
 	if (a_baseline != b_baseline)
 		return a_baseline ? -1 : 1;
+	return compare_keys(a->key, b->key);
+}
+
+static int
+compare_keys(Datum a, Datum b)
+{
+	static FmgrInfo compare = {0};
+
 	if (compare.fn_oid == InvalidOid)
 		fmgr_info_cxt(F_BTARRAYCMP, &compare, TopMemoryContext);
-	return DatumGetInt32(FunctionCall2(&compare, a->key, b->key));
+	return DatumGetInt32(FunctionCall2(&compare, a, b));
 }
 
 /*

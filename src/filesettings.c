@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "compat.h"
 #include "dbmigrate.h"
 
@@ -46,6 +48,7 @@ dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
 	{
 		DbmFileMigration *migration = lfirst(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		if (migration->up_file && settings_belong(file, migration->up_file))
 		{
 			found = true;
@@ -69,8 +72,10 @@ settings_belong(const DbmFile *settings, const DbmFile *file)
 {
 	const char *owner = settings->name.settings_of;
 
-	return strcmp(owner, settings->name.format == DBM_FORMAT_DIESEL ?
-				  dbm_filename_folder(file->path) : file->path) == 0;
+	if (settings->name.format != DBM_FORMAT_DIESEL)
+		return strcmp(owner, file->path) == 0;
+	return strncmp(owner, file->path, strlen(owner)) == 0 &&
+		strrchr(file->path, '/') == file->path + strlen(owner);
 }
 
 /*

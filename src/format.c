@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
@@ -57,6 +58,7 @@ typedef struct Reader
 	int			len;
 	MemoryContext context;		/* of what is found */
 	List	   *found;
+	int			appended;		/* how many of these append_section() is behind */
 	DbmScript  *script;
 } Reader;
 
@@ -67,8 +69,8 @@ static const char *check_markers(const Reader *reader, DbmFormat format, const c
 static const char *check_sections(const Reader *reader, DbmFormat format, const char **hint);
 static const char *check_blocks(const Reader *reader);
 static bool statement_before(const Reader *reader, const Found *found);
-static void build_sections(const Reader *reader, DbmFormat format, DbmFileText *result);
-static void append_section(StringInfo buf, const Reader *reader, int from, int to);
+static void build_sections(Reader *reader, DbmFormat format, DbmFileText *result);
+static void append_section(StringInfo buf, Reader *reader, int from, int to);
 static bool is_section(const Found *found);
 static const char *at_line(const Reader *reader, int at);
 
@@ -145,6 +147,7 @@ take_comment(void *arg, int start, int len, int open_statement_end)
 	Found	   *found;
 	MemoryContext caller;
 
+	CHECK_FOR_INTERRUPTS();
 	if (!dbm_marker_read(pnstrdup(reader->text + start, len), &marker) ||
 		(reader->wanted != DBM_FORMAT_AUTO && reader->wanted != marker.format))
 		return false;
@@ -325,7 +328,7 @@ statement_before(const Reader *reader, const Found *found)
  * that lines count as in the file.
  */
 static void
-build_sections(const Reader *reader, DbmFormat format, DbmFileText *result)
+build_sections(Reader *reader, DbmFormat format, DbmFileText *result)
 {
 	StringInfoData up;
 	StringInfoData down;
@@ -369,22 +372,22 @@ build_sections(const Reader *reader, DbmFormat format, DbmFileText *result)
 }
 
 /*
- * Append a part of the text.  Where a marker inside ends a statement that has
- * no ';', it gets one behind its last token.
+ * Append the next part of the text.  Where a marker inside ends a statement
+ * that has no ';', it gets one behind its last token.
  */
 static void
-append_section(StringInfo buf, const Reader *reader, int from, int to)
+append_section(StringInfo buf, Reader *reader, int from, int to)
 {
-	ListCell   *lc;
-
-	foreach(lc, reader->found)
+	for (; reader->appended < list_length(reader->found); reader->appended++)
 	{
-		const Found *found = lfirst(lc);
+		const Found *found = list_nth(reader->found, reader->appended);
 		bool		ends_block = found->marker.kind == DBM_MARKER_BLOCK_BEGIN ||
 			found->marker.kind == DBM_MARKER_BLOCK_END;
 		bool		ends_section = is_section(found) && found->start == to;
 
-		if (found->open_end <= from || found->open_end > to ||
+		if (found->start > to)
+			break;
+		if (found->open_end <= from ||
 			!(ends_block || (ends_section && formats[found->marker.format].may_repeat)))
 			continue;
 		appendBinaryStringInfo(buf, reader->text + from, found->open_end - from);

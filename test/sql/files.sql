@@ -109,6 +109,8 @@ SELECT * FROM show('{
   "20230604085536_b/migration.sql": "SELECT 2", "20230604085536_a/migration.sql": "SELECT 1", "20230604085536_c/migration.sql": "SELECT 3",
   "20230604085536_b/down.sql": "SELECT -2", "20230604085537_d/migration.sql": "SELECT 4"}');
 SELECT id, up FROM show('{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1", "6-c.sql": "-- +migrate Up\nSELECT 3"}');
+SELECT migrate.add_files('{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1", "5.2-c.sql": "-- +migrate Up\nSELECT 3"}');
+SELECT migrate.add_files(jsonb_build_object(repeat('9', 255) || '-a.sql', E'-- +migrate Up\nSELECT 1', repeat('9', 255) || '-b.sql', E'-- +migrate Up\nSELECT 1'));
 SELECT migrate.add_files('{"5_b.sql": "-- +goose Up\nSELECT 2", "5_a.sql": "-- +goose Up\nSELECT 1"}');
 SELECT * FROM show('{"001_a.sql": "SELECT 1", "old/000_x.sql": "x", "meta/0000_snapshot.json": "x", "README.md": "x", ".git/x.sql": "x"}');
 
@@ -194,6 +196,8 @@ SELECT migrate.add_files('"x"');
 SELECT migrate.add_files('["x"]');
 SELECT migrate.add_files('[{"name": 1}]');
 SELECT migrate.add_files('{"001_a.sql": 1}');
+SELECT migrate.add_files('{"001_a.sql": null, "README.md": null, "002_b.js": null}');
+SELECT migrate.add_files('[{"name": "001_a.sql", "contents": "SELECT 1"}]');
 SELECT * FROM migrate.add_files('{}');
 SELECT * FROM migrate.add_files('{"a": null, "b": null}');
 

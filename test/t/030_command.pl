@@ -463,7 +463,7 @@ EOF
 	is(query('SELECT count(*) FROM migrate.migration'), 0, 'nothing was done');
 	runs_like(['status'], 0, qr/1 pending/, $nothing, 'status asks nobody');
 	runs_like(['push'], 0, qr/1 added/, $nothing, 'push asks nobody');
-	runs_like([ 'up', '--environment', 'staging', '--yes' ], 1, $nothing, qr/database shop is not staging: its environment is production\n/);
+	runs_like([ 'up', '--environment', 'staging', '--yes' ], 1, $nothing, qr/database shop is not staging: its environment is Production\n/);
 	runs_like([ 'status', '--environment=Production' ], 0, qr/1 pending/, $nothing);
 	my ($code, $out) = dbmigrate_tty("yes\n", 'up');
 	is($code, 1, 'another word than the name does not confirm') or diag $out;
