@@ -220,7 +220,7 @@ BEGIN ATOMIC
            a.applied_at,
            a.applied_by,
            a.duration,
-           m.down_statements IS NOT NULL AS can_rollback,
+           m.down_statements IS NOT NULL AND (m.version_key IS NOT NULL OR m.baseline_key IS NOT NULL) AS can_rollback,
            a.position,
            m.id IS NOT NULL AS registered,
            m.baseline_key IS NOT NULL AS baseline

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -17,12 +18,14 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
 static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);
+static const char *foreign_owner(const DbmAdoption *adoption);
 static void notice_found(const DbmAdoption *adoption, List *rows);
 static void adopt_row(DbmAdoption *adoption, const DbmForeignRow *row);
 static DbmKnown *match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken);
@@ -120,9 +123,28 @@ find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
 		psprintf("adopted from %s", adoption->table->ref);
 }
 
+/* Whoever can create a table could have planted one to be found. */
+static const char *
+foreign_owner(const DbmAdoption *adoption)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(adoption->table->oid));
+	const char *owner = NULL;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Oid			role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+		if (role != GetUserId() && !superuser_arg(role))
+			owner = GetUserNameFromId(role, true);
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
 static void
 notice_found(const DbmAdoption *adoption, List *rows)
 {
+	const char *owner = foreign_owner(adoption);
 	const DbmForeignTable *table = adoption->table;
 	const char *what = table->tool_name ? psprintf("the history of %s", table->tool_name) :
 		"a migration history";
@@ -131,12 +153,14 @@ notice_found(const DbmAdoption *adoption, List *rows)
 	if (n > 0 && ((DbmForeignRow *) linitial(rows))->is_up_to && table->tool != DBM_TOOL_FLYWAY)
 		ereport(NOTICE,
 				(errmsg("found %s in table %s: version %s", what, table->ref,
-						((DbmForeignRow *) llast(rows))->version)));
+						((DbmForeignRow *) llast(rows))->version),
+				 owner ? errdetail("The table belongs to \"%s\".", owner) : 0));
 	else
 		ereport(NOTICE,
 				(errmsg_plural("found %s in table %s: %d migration",
 							   "found %s in table %s: %d migrations",
-							   n, what, table->ref, n)));
+							   n, what, table->ref, n),
+				 owner ? errdetail("The table belongs to \"%s\".", owner) : 0));
 }
 
 static void
@@ -286,6 +310,7 @@ adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
 	{
 		DbmKnown   *known = lfirst(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		if (known->canonical && !known->is_seen &&
 			(known->migration.is_registered || known->adopted_from) &&
 			dbm_version_compare(known->canonical, row->canonical) < 0)

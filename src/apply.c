@@ -366,7 +366,7 @@ static void
 run_migration(Run *run, const DbmMigration *migration, bool is_up)
 {
 	const DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
-	DbmLabel	label = {migration->version, migration->name, is_up};
+	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up};
 	DbmExecution execution;
 	DbmRecord	record = {
 		.action = is_up ? "apply" : "rollback",

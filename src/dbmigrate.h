@@ -265,7 +265,7 @@ extern bool dbm_format_is_no_transaction(const char *text);
 /* What the error context says about the script that is running. */
 typedef struct DbmLabel
 {
-	const char *version;		/* NULL for a repeatable migration */
+	const char *version;		/* the id for a repeatable migration; NULL if not known */
 	const char *name;
 	bool		is_up;
 } DbmLabel;

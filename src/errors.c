@@ -34,7 +34,8 @@ dbm_label_text(const DbmLabel *label)
 	appendStringInfoString(&buf, "migration");
 	if (label->version)
 		appendStringInfo(&buf, " %s", label->version);
-	if (label->name[0])
+	/* an id holds the name */
+	if (label->name[0] && !(label->version && dbm_version_is_id(label->version)))
 		appendStringInfo(&buf, " \"%s\"", label->name);
 	appendStringInfoString(&buf, label->is_up ? " (up)" : " (down)");
 	return buf.data;

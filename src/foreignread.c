@@ -378,6 +378,7 @@ in_force_flyway(List *rows)
 		DbmForeignRow *row = lfirst(lc);
 		bool		takes_back = strncmp(row->type, "UNDO", 4) == 0 || strcmp(row->type, "DELETE") == 0;
 
+		CHECK_FOR_INTERRUPTS();
 		if (takes_back || row->is_repeatable)
 			kept = take_back(kept, row);
 		if (!takes_back && strcmp(row->type, "SCHEMA") != 0)

@@ -41,6 +41,7 @@ static void check_directory(const char *directory);
 static void read_directory(Walk *walk, const char *directory, const char *prefix, int depth);
 static void read_entry(Walk *walk, const char *path, const char *name, int depth);
 static void read_file(Walk *walk, const char *path, const char *name);
+static void describe_file(void *arg);
 static char *read_bytes(const char *path, int *len, const char **problem);
 static void add_trouble(Walk *walk, const char *name, int sqlerrcode, const char *message);
 
@@ -158,6 +159,7 @@ read_file(Walk *walk, const char *path, const char *name)
 	DbmFile    *file = palloc0(sizeof(DbmFile));
 	const char *problem = NULL;
 	int			encoding = pg_get_client_encoding();
+	ErrorContextCallback context;
 	char	   *bytes;
 
 	file->path = pg_any_to_server(name, strlen(name), encoding);
@@ -169,18 +171,31 @@ read_file(Walk *walk, const char *path, const char *name)
 		return;
 	}
 
+	context.callback = describe_file;
+	context.arg = unconstify(char *, file->path);
+	context.previous = error_context_stack;
+	error_context_stack = &context;
 	bytes = read_bytes(path, &file->len, &problem);
 	if (bytes && !pg_verify_mbstr(encoding, bytes, file->len, true))
 		problem = psprintf("is not valid text in encoding %s", pg_get_client_encoding_name());
 	if (problem)
 	{
+		error_context_stack = context.previous;
 		add_trouble(walk, file->path, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, problem);
 		return;
 	}
 	file->content = pg_any_to_server(bytes, file->len, encoding);
 	if (file->content != bytes)
 		file->len = strlen(file->content);
+	error_context_stack = context.previous;
 	walk->files = lappend(walk->files, file);
+}
+
+/* An error of the conversion names no file. */
+static void
+describe_file(void *arg)
+{
+	errcontext("file \"%s\"", (const char *) arg);
 }
 
 /* All bytes of a file, NUL-terminated; NULL and *problem if that fails. */

@@ -32,6 +32,7 @@ void
 dbm_progress_notice(const DbmMigration *migration, bool is_up)
 {
 	static TimestampTz flushed = 0;
+	bool		has_name = migration->version && migration->name[0];	/* an id holds it */
 	const PQcommMethods *methods = PqCommMethods;
 	PQcommMethods patient = *methods;
 
@@ -46,8 +47,8 @@ dbm_progress_notice(const DbmMigration *migration, bool is_up)
 		ereport(NOTICE,
 				(errmsg(is_up ? "applied migration %s%s%s%s" : "rolled back migration %s%s%s%s",
 						DBM_MIGRATION_REF(migration),
-						migration->name[0] ? " \"" : "", migration->name,
-						migration->name[0] ? "\"" : ""),
+						has_name ? " \"" : "", has_name ? migration->name : "",
+						has_name ? "\"" : ""),
 				 errhidecontext(true)));
 	}
 	PG_FINALLY();

@@ -120,6 +120,9 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is applied and cannot be forgotten", stored->version),
+				 stored->is_repeatable ?
+				 errhint("Forget first that it was run: SELECT migrate.mark_pending('%s', 'the reason');",
+						 stored->version) :
 				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending('%s', 'the reason');",
 						 stored->version)));
 	trouble = dbm_store_check(&ext, NULL, stored);

@@ -68,6 +68,7 @@ require_all(const DbmExtension *ext, const char *schema)
 {
 	StringInfoData missing;
 	int			count = 0;
+	bool		all_pending = true;
 	ListCell   *lc;
 
 	initStringInfo(&missing);
@@ -77,6 +78,7 @@ require_all(const DbmExtension *ext, const char *schema)
 
 		if (is_in_force(migration) || strcmp(migration->state, "skipped") == 0)
 			continue;
+		all_pending &= strcmp(migration->state, "pending") == 0;
 		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", DBM_MIGRATION_REF(migration));
 	}
 	if (count > 0)
@@ -85,7 +87,9 @@ require_all(const DbmExtension *ext, const char *schema)
 				 errmsg_plural("%d migration is not applied", "%d migrations are not applied",
 							   count, count),
 				 errdetail("Not applied: %s.", missing.data),
-				 errhint("Apply what is pending: SELECT * FROM migrate.apply();")));
+				 all_pending ?
+				 errhint("Apply what is pending: SELECT * FROM migrate.apply();") :
+				 errhint("See why with: SELECT * FROM migrate.status();")));
 }
 
 /* A changed text does not make an applied migration less applied. */

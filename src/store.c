@@ -89,7 +89,7 @@ read_script(const DbmRegistration *wanted, bool is_up)
 void
 dbm_store_throw_refused(const DbmRegistration *wanted)
 {
-	DbmLabel	label = {wanted->version, wanted->name, wanted->refused == wanted->up_script};
+	DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, wanted->refused == wanted->up_script};
 
 	if (wanted->refused)
 		dbm_throw_problem(wanted->refused, wanted->refused->refused, &label, NULL);
@@ -102,7 +102,7 @@ dbm_store_warn(const DbmRegistration *wanted)
 	for (int is_up = 1; is_up >= 0; is_up--)
 	{
 		const DbmScript *script = is_up ? wanted->up_script : wanted->down_script;
-		DbmLabel	label = {wanted->version, wanted->name, is_up};
+		DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, is_up};
 
 		if (script == NULL || (is_up && wanted->up == 0))
 			continue;

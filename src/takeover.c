@@ -90,7 +90,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
 	record.target_schema = request.schema;
 	record.migration = find(&request);
-	if (record.migration->is_applied)
+	if (record.migration->is_applied && !record.migration->to_run)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("migration %s is already applied", request.version)));

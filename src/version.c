@@ -181,9 +181,18 @@ dbm_version_compare(const char *a, const char *b)
 static int
 compare_groups(const char *a, int alen, const char *b, int blen, bool is_first)
 {
-	int			afilled = is_first && is_date(a, alen) ? MAX_DATE_DIGITS : alen;
-	int			bfilled = is_first && is_date(b, blen) ? MAX_DATE_DIGITS : blen;
+	bool		a_date = is_first && is_date(a, alen);
+	bool		b_date = is_first && is_date(b, blen);
+	int			afilled;
+	int			bfilled;
 
+	/* what keeps a date from being one */
+	for (; !a_date && alen > 1 && *a == '0'; alen--)
+		a++;
+	for (; !b_date && blen > 1 && *b == '0'; blen--)
+		b++;
+	afilled = a_date ? MAX_DATE_DIGITS : alen;
+	bfilled = b_date ? MAX_DATE_DIGITS : blen;
 	if (afilled != bfilled)
 		return afilled - bfilled;
 	for (int i = 0; i < afilled; i++)

@@ -121,7 +121,7 @@ copy_source() {
 # In the namespaces: one version, with its output also in the file "log".
 run_version() {
     local version=$1 debian=$2 root=$base/$2 mirror
-    local packages=(make gcc libc6-dev libipc-run-perl "postgresql-$version" "postgresql-server-dev-$version")
+    local packages=(make gcc libc6-dev libipc-run-perl libio-pty-perl "postgresql-$version" "postgresql-server-dev-$version")
     exec 9>"$root.lock"
     flock -n 9 || { say "waiting for another run in $root"; flock 9; }
 

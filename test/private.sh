@@ -45,7 +45,7 @@ missing_packages() {
 # A newly installed server must not bring a cluster with it.
 install_packages() {
     local wanted
-    wanted=$(missing_packages make gcc libc6-dev libipc-run-perl \
+    wanted=$(missing_packages make gcc libc6-dev libipc-run-perl libio-pty-perl \
         "postgresql-$1" "postgresql-server-dev-$1")
     [ -n "$wanted" ] || return 0
     say "installing" $wanted

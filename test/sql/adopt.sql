@@ -534,3 +534,16 @@ SET client_min_messages = error;
 DROP EXTENSION dbmigrate;
 DROP SCHEMA adopt CASCADE;
 DROP ROLE regress_dbmigrate_adopter;
+
+-- a table that somebody else made: the notice names the owner
+SET client_min_messages = notice;
+CREATE EXTENSION dbmigrate;
+CREATE ROLE regress_dbmigrate_planter;
+CREATE SCHEMA planted AUTHORIZATION regress_dbmigrate_planter;
+CREATE TABLE planted.schema_migrations (version varchar PRIMARY KEY);
+ALTER TABLE planted.schema_migrations OWNER TO regress_dbmigrate_planter;
+INSERT INTO planted.schema_migrations VALUES ('1');
+SELECT version, result FROM migrate.adopt(dry_run => true);
+DROP SCHEMA planted CASCADE;
+DROP ROLE regress_dbmigrate_planter;
+DROP EXTENSION dbmigrate;

@@ -26,6 +26,9 @@ SELECT migrate.require();
 SELECT migrate.require('R__a_ids');
 SELECT migrate.require('R__b_names');
 SELECT migrate.require('R__none');
+SELECT migrate.mark_applied('R__a_ids', 'the view is as it should be');
+SELECT migrate.mark_applied('R__a_ids', 'again');
+SELECT migrate.mark_pending('R__a_ids', 'it is not');
 SELECT migrate.add('003', 'third', 'CREATE TABLE third ()', 'DROP TABLE third');
 SELECT version, name, action FROM migrate.apply();
 SELECT pg_get_viewdef('ids') ~ 'id > 0' AS new_text;
@@ -61,6 +64,13 @@ SELECT * FROM status;
 UPDATE migrate.migration SET up = 'SELECT 1' WHERE id = 'R__a_ids';
 SELECT * FROM migrate.apply();
 SELECT migrate.add(NULL, 'a_ids', 'CREATE OR REPLACE VIEW ids AS SELECT id FROM items WHERE id > 1');
+-- errors name it
+SELECT migrate.add(NULL, 'bad', 'SELECT 1/0');
+SELECT migrate.apply();
+SELECT migrate.add(NULL, 'bad', 'SELEC 1');
+SELECT migrate.require();
+SELECT migrate.apply();
+SELECT migrate.remove('R__bad');
 -- environments and other target schemas
 CREATE SCHEMA one;
 SELECT migrate.add(NULL, 'dev', 'CREATE TABLE dev ()', environments => '{development}');

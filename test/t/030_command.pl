@@ -18,6 +18,9 @@ my $work = "$folder/work";
 my $tmp = "$folder/tmp";
 mkdir $tmp;
 
+plan skip_all => 'needs the Perl module IO::Pty (Debian: libio-pty-perl)'
+  unless eval { require IO::Pty; 1 };
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;

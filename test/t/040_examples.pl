@@ -21,6 +21,9 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 my $password = 'hidden/%41:@word';
 my $encoded = 'hidden%2F%2541%3A%40word';
 
+plan skip_all => 'needs the Perl module IO::Pty (Debian: libio-pty-perl)'
+  unless eval { require IO::Pty; 1 };
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\n");
