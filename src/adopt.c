@@ -339,6 +339,8 @@ record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 		record.run = adoption->run;
 		dbm_record_adopted(&adoption->ext, &record);
 	}
+	if (row->is_up_to)
+		adoption->baseline = row->canonical;
 	known->migration.is_applied = true;
 	known->applied_at = row->applied_at;
 	known->applied_by = row->applied_by ? row->applied_by : GetUserNameFromId(GetUserId(), false);

@@ -110,6 +110,9 @@ is_pending(const DbmAdoption *adoption, const DbmKnown *known)
 
 	if (strcmp(state, "applied") == 0 || strcmp(state, "skipped") == 0)
 		return false;
+	if (known->canonical && adoption->baseline &&
+		dbm_version_compare(known->canonical, adoption->baseline) <= 0)
+		return false;
 	if (known->is_baseline)
 		return adoption->newest == NULL && strcmp(state, "superseded") != 0;
 	return adoption->newest != NULL || strcmp(state, "superseded") != 0;

@@ -46,6 +46,7 @@ static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check
 static void roll_back(Run *run, int64 steps, const char *version, Datum key);
 static List *choose_applied(const Run *run, int64 steps, const char *version, Datum key);
 static int64 position_of(const Run *run, const char *version, Datum key);
+static void refuse_below_baseline(const Run *run, const char *version);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
 static void check_deferred(Run *run);
@@ -344,11 +345,27 @@ position_of(const Run *run, const char *version, Datum key)
 	if (version)
 		position = dbm_catalog_position(&run->ext, run->schema, key);
 	if (position < 0)
+		refuse_below_baseline(run, version);
+	if (position < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s is not applied", version),
 				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
 	return position;
+}
+
+/* What a baseline covers is in force, but nobody knows in which order. */
+static void
+refuse_below_baseline(const Run *run, const char *version)
+{
+	DbmMigration *migration = dbm_catalog_migration(&run->ext, run->schema, version);
+
+	if (migration && strcmp(migration->state, "applied") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s counts as applied by a baseline", version),
+				 errdetail("It has no place in the order of application."),
+				 errhint("See what has one: SELECT version, name FROM migrate.schema_migrations ORDER BY position;")));
 }
 
 static void

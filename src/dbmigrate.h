@@ -403,7 +403,8 @@ typedef struct DbmMigration
 } DbmMigration;
 
 /* How messages call it. */
-#define DBM_MIGRATION_REF(migration) ((migration)->version ? (migration)->version : (migration)->id)
+#define DBM_MIGRATION_REF(migration) \
+	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
 extern void dbm_catalog_open(DbmExtension *ext);
 extern void dbm_catalog_close(void);
@@ -449,6 +450,8 @@ extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
 
 /* registry.c */
+
+#define DBM_MAX_NAME 1000		/* bytes, of a repeatable migration: a key holds it */
 
 /* What migrate.add() is to store. */
 typedef struct DbmRegistration
@@ -656,6 +659,7 @@ typedef struct DbmAdoption
 	const char *reason;
 	int64		run;			/* 0 until something is recorded */
 	const char *newest;			/* canonical version in force, or NULL */
+	const char *baseline;		/* the same, of what stands for all that is older */
 } DbmAdoption;
 
 extern void dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *name,

@@ -182,6 +182,11 @@ make_part(DbmFile *file, DbmFileSet *set)
 		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, "its version is too long", NULL);
 		return NULL;
 	}
+	if (file->name.version == NULL && strlen(file->name.name) > DBM_MAX_NAME)
+	{
+		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, "its name is too long", NULL);
+		return NULL;
+	}
 	if (file->name.version)
 		part->key = PointerGetDatum(dbm_version_parse(file->name.version));
 	return part;
@@ -268,7 +273,8 @@ number_duplicates(DbmFileSet *set)
 						psprintf("%s is in %s already", what_it_is(migration->up_file),
 								 first->up_file->path),
 						strcmp(dbm_filename_folder(migration->up_file->path), dbm_filename_folder(first->up_file->path)) == 0 ?
-						"Give one of them another version, or leave one out." :
+						(migration->registration.id ? "Give one of them another name, or leave one out." :
+						 "Give one of them another version, or leave one out.") :
 						"Their folders do not tell them apart.  Give one of them another version, or leave one out.");
 			migration->is_unreadable = true;
 		}

@@ -155,7 +155,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", stored->version),
-				 errhint("Change a pending migration with migrate.add().")));
+				 errhint("Change a pending migration with migrate.add() or migrate.add_file().")));
 
 	dbm_registry_load(&ext, stored->id, &wanted);
 	if (!PG_ARGISNULL(1))
@@ -228,6 +228,10 @@ name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted)
 		wanted->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
 		wanted->version_key = PointerGetDatum(dbm_version_parse(wanted->version));
 	}
+	else if (strlen(wanted->name) > DBM_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of a repeatable migration must not be longer than %d bytes", DBM_MAX_NAME)));
 	else if (wanted->name[0])
 		wanted->id = psprintf("R__%s", wanted->name);
 	else

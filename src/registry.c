@@ -25,6 +25,7 @@ static SPIPlanPtr plan_insert = NULL;
 static SPIPlanPtr plan_verify = NULL;
 
 static void compare(DbmStored *stored, const DbmRegistration *wanted);
+static void verify_new_text(const DbmExtension *ext, const char *id);
 static void verify_applied(const DbmExtension *ext, const DbmRegistration *wanted);
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
@@ -156,7 +157,10 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 			&params, SPI_OK_INSERT);
 	if (SPI_processed != 1)
 		return false;
-	verify_applied(ext, wanted);
+	if (wanted->id)
+		verify_new_text(ext, wanted->id);
+	else
+		verify_applied(ext, wanted);
 	return true;
 }
 
@@ -309,6 +313,23 @@ dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
 			  "UPDATE migrate.applied a SET version = coalesce(m.version, a.version), name = m.name"
 			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
 			  " AND a.id OPERATOR(pg_catalog.=) $1",
+			  &params, SPI_OK_UPDATE);
+}
+
+/*
+ * The same for one that has no version.  Where a text was known its checksum
+ * is missing for another reason: it is to be run again.
+ */
+static void
+verify_new_text(const DbmExtension *ext, const char *id)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			  "UPDATE migrate.applied a SET checksum = m.checksum"
+			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
+			  " AND a.id OPERATOR(pg_catalog.=) $1 AND a.checksum IS NULL",
 			  &params, SPI_OK_UPDATE);
 }
 

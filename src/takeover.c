@@ -94,6 +94,13 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("migration %s is already applied", request.version)));
+	if (strcmp(record.migration->state, "superseded") == 0 && record.migration->is_baseline)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("baseline script %s is superseded", request.version),
+				 errdetail("It stands for versions where nothing is applied yet."),
+				 errhint("Record the versions themselves; see SELECT * FROM migrate.status();")));
+	record.baseline = record.migration->is_baseline;
 	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_record_applied(&request.ext, &record);

@@ -535,6 +535,26 @@ DROP EXTENSION dbmigrate;
 DROP SCHEMA adopt CASCADE;
 DROP ROLE regress_dbmigrate_adopter;
 
+-- Flyway's baseline script stands for what is older; a repeatable migration is
+-- not run again because its script becomes known
+CREATE EXTENSION dbmigrate;
+CREATE TABLE flyway_schema_history (installed_rank int NOT NULL, version varchar(50), description varchar(200) NOT NULL,
+    type varchar(20) NOT NULL, script varchar(1000) NOT NULL, checksum int, installed_by varchar(100) NOT NULL,
+    installed_on timestamp NOT NULL DEFAULT now(), execution_time int NOT NULL, success boolean NOT NULL);
+INSERT INTO flyway_schema_history VALUES (1, '2', 'base', 'SQL_BASELINE', 'B2__base.sql', NULL, 'anna', '2023-01-01', 1, true),
+    (2, '3', 'c', 'SQL', 'V3__c.sql', NULL, 'anna', '2023-01-01', 1, true),
+    (3, NULL, 'r', 'SQL', 'R__r.sql', NULL, 'anna', '2023-01-01', 1, true);
+SELECT version, name, result FROM migrate.add_files('{"V1__a.sql": "SELECT 1", "V2__b.sql": "SELECT 2", "B2__base.sql": "SELECT 12", "V3__c.sql": "SELECT 3"}');
+SELECT version, name, result, detail FROM migrate.adopt();
+SELECT version, name, state FROM migrate.status();
+SELECT migrate.add(NULL, 'r', 'SELECT 4');
+SELECT * FROM migrate.pending();
+SELECT * FROM migrate.apply();
+SELECT migrate.add(NULL, 'r', 'SELECT 5');
+SELECT * FROM migrate.pending();
+DROP TABLE flyway_schema_history;
+DROP EXTENSION dbmigrate;
+
 -- a table that somebody else made: the notice names the owner
 SET client_min_messages = notice;
 CREATE EXTENSION dbmigrate;

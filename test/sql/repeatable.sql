@@ -9,6 +9,7 @@ SELECT migrate.add(NULL, 'b_names', 'CREATE OR REPLACE VIEW names AS SELECT name
 SELECT migrate.add(NULL, 'a_ids', 'CREATE OR REPLACE VIEW ids AS SELECT id FROM items');
 SELECT migrate.add(NULL, 'a_ids', 'CREATE OR REPLACE VIEW ids AS SELECT id FROM items');
 SELECT migrate.add('', 'x', 'SELECT 1');
+SELECT migrate.add(NULL, repeat('x', 1001), 'SELECT 1');
 SELECT id, version, version_key FROM migrate.migration ORDER BY id;
 
 -- after the versions, in the order of their names
@@ -98,12 +99,18 @@ SELECT migrate.version(), migrate.require('2') IS NOT NULL AS two, migrate.requi
 SELECT id, version, baseline FROM migrate.applied WHERE target_schema = '' ORDER BY position;
 SELECT * FROM migrate.apply();
 SELECT version, action FROM migrate.rollback(2);
+SELECT migrate.rollback_to('1');
 -- changed; a second one; the marks
 SELECT result FROM migrate.add_files('{"B2__both.sql": "SELECT 2"}');
 SELECT result FROM migrate.add_files('{"B3__three.sql": "SELECT 3"}');
 SELECT * FROM status;
+SELECT migrate.mark_applied('B__3', 'not needed');
 SELECT migrate.mark_pending('3', 'test'), migrate.mark_pending('B__2', 'test');
 SELECT * FROM status;
+SELECT migrate.mark_applied('B__3', 'run by hand');
+SELECT * FROM status;
+SELECT * FROM migrate.apply();
+SELECT migrate.mark_pending('B__3', 'test');
 SELECT migrate.baseline('2');
 SELECT * FROM status;
 DROP EXTENSION dbmigrate CASCADE;
