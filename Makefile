@@ -25,6 +25,7 @@ OBJS = \
 	src/deferred.o \
 	src/errors.o \
 	src/execute.o \
+	src/filechoice.o \
 	src/filename.o \
 	src/fileset.o \
 	src/filesettings.o \

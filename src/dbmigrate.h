@@ -238,6 +238,7 @@ typedef struct DbmFileName
 extern void dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file);
 extern bool dbm_filename_is_ours(const char *dialect);
 extern const char *dbm_filename_folder(const char *path);
+extern bool dbm_filename_has_own_folder(const DbmFileName *name);
 extern void dbm_filename_split(const char *stem, const char **version, const char **name);
 
 /* format.c */
@@ -740,6 +741,10 @@ typedef struct DbmFileSet
 extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
 								const char *message, const char *hint);
 extern void dbm_filesettings_apply(DbmFile *file, DbmFileSet *set);
+
+/* filechoice.c */
+
+extern void dbm_filechoice_leave_out(List *files);
 
 /* fileset.c */
 

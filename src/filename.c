@@ -456,3 +456,10 @@ dbm_filename_folder(const char *path)
 
 	return slash ? pnstrdup(path, slash - path) : "";
 }
+
+/* Do its files have a folder for each migration? */
+bool
+dbm_filename_has_own_folder(const DbmFileName *name)
+{
+	return name->format == DBM_FORMAT_PRISMA || name->format == DBM_FORMAT_DIESEL;
+}

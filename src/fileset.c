@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * fileset.c
- *	  From the files of a directory to migrations: which are left out, which
- *	  belong together, what is wrong.
+ *	  From the files of a directory to migrations: which belong together,
+ *	  and what is wrong.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,8 +22,6 @@ typedef struct Part
 	Datum		key;			/* numeric[], or 0 for a repeatable one */
 } Part;
 
-static void leave_out_other_databases(List *files);
-static void leave_out_subfolders(List *files);
 static List *sort_out(List *files, DbmFileSet *set);
 static Part *make_part(DbmFile *file, DbmFileSet *set);
 static void collect(List *parts, DbmFileSet *set);
@@ -35,7 +33,6 @@ static int	compare_parts(const ListCell *a, const ListCell *b);
 static int	compare_migrations(const Part *a, const Part *b);
 static int	compare_keys(Datum a, Datum b);
 static bool is_taken(const DbmFileSet *set, int index);
-static bool has_own_folder(const DbmFileName *name);
 static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
 static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
@@ -67,8 +64,7 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 			file->content = "";
 	}
 	set->files = files;
-	leave_out_other_databases(files);
-	leave_out_subfolders(files);
+	dbm_filechoice_leave_out(files);
 	collect(sort_out(files, set), set);
 	foreach(lc, files)
 	{
@@ -78,71 +74,6 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 			dbm_filesettings_apply(file, set);
 		if (file->name.role == DBM_FILE_LEFT_OUT)
 			set->left_out = lappend(set->left_out, file);
-	}
-}
-
-/* postgres/001_name.sql beside mysql/001_name.sql */
-static void
-leave_out_other_databases(List *files)
-{
-	bool		has_ours = false;
-	ListCell   *lc;
-
-	foreach(lc, files)
-	{
-		const DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
-
-		has_ours |= name->folder_dialect && name->role != DBM_FILE_LEFT_OUT &&
-			dbm_filename_is_ours(name->folder_dialect);
-	}
-	foreach(lc, files)
-	{
-		DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
-
-		if (has_ours && name->folder_dialect && name->role != DBM_FILE_LEFT_OUT &&
-			!dbm_filename_is_ours(name->folder_dialect))
-		{
-			name->role = DBM_FILE_LEFT_OUT;
-			name->reason = psprintf("for another database: %s", name->folder_dialect);
-		}
-	}
-}
-
-/*
- * The tools whose formats have no folders do not look into folders: what is
- * below the uppermost file of such a format is something else.  Those whose
- * formats have folders look at nothing else.
- */
-static void
-leave_out_subfolders(List *files)
-{
-	int			depth = PG_INT32_MAX;
-	bool		has_folders = false;
-	ListCell   *lc;
-
-	foreach(lc, files)
-	{
-		const DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
-
-		if (name->role == DBM_FILE_LEFT_OUT || name->role == DBM_FILE_BAD)
-			continue;
-		if (name->is_flat)
-			depth = Min(depth, name->depth);
-		has_folders |= name->format == DBM_FORMAT_FOLDERS || has_own_folder(name);
-	}
-	foreach(lc, files)
-	{
-		DbmFileName *name = &((DbmFile *) lfirst(lc))->name;
-
-		if (!name->is_flat || name->role == DBM_FILE_LEFT_OUT)
-			continue;
-		if (name->depth > depth)
-			name->reason = "in a folder below the other migrations";
-		else if (has_folders && name->role == DBM_FILE_BAD)
-			name->reason = "outside of the migrations' folders";
-		else
-			continue;
-		name->role = DBM_FILE_LEFT_OUT;
 	}
 }
 
@@ -371,7 +302,7 @@ compare_parts(const ListCell *a, const ListCell *b)
 	const DbmFileName *y = &two->file->name;
 	int			result = compare_migrations(one, two);
 
-	if (result == 0 && has_own_folder(x) && has_own_folder(y))
+	if (result == 0 && dbm_filename_has_own_folder(x) && dbm_filename_has_own_folder(y))
 		result = strcmp(dbm_filename_folder(x->path), dbm_filename_folder(y->path));
 	if (result == 0)
 		result = (x->role == DBM_FILE_DOWN) - (y->role == DBM_FILE_DOWN);
@@ -380,12 +311,6 @@ compare_parts(const ListCell *a, const ListCell *b)
 	if (result == 0)
 		result = (x->dialect == NULL) - (y->dialect == NULL);
 	return result ? result : strcmp(x->path, y->path);
-}
-
-static bool
-has_own_folder(const DbmFileName *name)
-{
-	return name->format == DBM_FORMAT_PRISMA || name->format == DBM_FORMAT_DIESEL;
 }
 
 /* A migration without its parts. */
