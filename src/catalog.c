@@ -111,7 +111,9 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
 
 	dbm_param_text(&params, schema);
 	dbm_query_saved(ext, &plan_all_applied,
-					"SELECT NOT EXISTS (SELECT FROM migrate.migration m WHERE m.altered)"
+					/* the order makes the planner take the index, also without statistics */
+					"SELECT NOT EXISTS (SELECT FROM (SELECT m.id FROM migrate.migration m"
+					"  WHERE m.altered ORDER BY m.id LIMIT 1) x)"
 					" AND NOT EXISTS (SELECT FROM migrate.migration m WHERE m.version_key IS NULL"
 					"  AND NOT EXISTS (SELECT FROM migrate.applied a"
 					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
