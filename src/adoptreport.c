@@ -113,7 +113,7 @@ is_pending(const DbmAdoption *adoption, const DbmKnown *known)
 	if (known->canonical && adoption->baseline &&
 		dbm_version_compare(known->canonical, adoption->baseline) <= 0)
 		return false;
-	if (known->is_baseline)
+	if (known->migration.is_baseline)
 		return adoption->newest == NULL && strcmp(state, "superseded") != 0;
 	return adoption->newest != NULL || strcmp(state, "superseded") != 0;
 }

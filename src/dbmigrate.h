@@ -525,7 +525,6 @@ typedef struct DbmKnown
 {
 	DbmMigration migration;		/* without what is said about its scripts */
 	const char *canonical;		/* form of the version, or NULL */
-	bool		is_baseline;	/* a script for everything up to a version */
 	const char *file_name;		/* or NULL */
 	const TimestampTz *applied_at;	/* or NULL */
 	const char *applied_by;		/* or NULL */

@@ -4,7 +4,7 @@
  *	  What the name of a file says: format, version, name, up or down.
  *
  * The rules are those of the tools, see the format's name at each function.
- * Only the last two folders of a path matter, so that it is the same whether
+ * Only the folder that a file is in matters, so that it is the same whether
  * names begin at the directory of the migrations or further up.
  *
  *-------------------------------------------------------------------------
@@ -36,10 +36,10 @@ static bool read_up_down_folder(DbmFileName *file, const char *parent, const cha
 static bool read_flyway_name(DbmFileName *file, const char *stem);
 static bool is_flyway_callback(const char *stem);
 static void read_flat_name(DbmFileName *file, char *stem, DbmFormat format);
-static bool read_version_and_name(DbmFileName *file, const char *stem);
+static void read_version_and_name(DbmFileName *file, const char *stem);
 static int	date_length(const char *stem);
 static void read_code_name(DbmFileName *file, const char *parent, char *stem, const char *extension);
-static char *last_folder(const char *path, int nth);
+static const char *parent_folder(const char *path);
 static char *without(const char *text, const char *unwanted);
 static bool take_suffix(char *stem, const char *suffix);
 static char *take_extension(char *stem);
@@ -57,7 +57,7 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 	const char *slash = strrchr(path, '/');
 	char	   *stem = pstrdup(slash ? slash + 1 : path);
 	const char *base = slash ? slash + 1 : path;
-	const char *parent = last_folder(path, 1);
+	const char *parent = parent_folder(path);
 	char	   *extension;
 
 	memset(file, 0, sizeof(DbmFileName));
@@ -65,7 +65,7 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 	file->format = format;
 	for (const char *p = path; *p; p++)
 		file->depth += *p == '/';
-	file->folder_dialect = last_folder(path, 1);
+	file->folder_dialect = parent;
 	if (!is_one_of(file->folder_dialect, our_dialects) && !is_one_of(file->folder_dialect, other_dialects))
 		file->folder_dialect = NULL;
 
@@ -155,7 +155,8 @@ read_up_down_folder(DbmFileName *file, const char *parent, const char *stem)
 	file->role = pg_strcasecmp(parent, "up") == 0 ? DBM_FILE_UP : DBM_FILE_DOWN;
 	file->format = DBM_FORMAT_FOLDERS;
 	(void) take_suffix(name, file->role == DBM_FILE_UP ? ".up" : ".down");
-	return read_version_and_name(file, name);
+	read_version_and_name(file, name);
+	return true;
 }
 
 /* V1.2__name.sql, V1_2__name.sql, U..., B..., R__name.sql */
@@ -265,7 +266,7 @@ read_flat_name(DbmFileName *file, char *stem, DbmFormat format)
 	}
 	if ((*stem == 'V' || *stem == 'v') && isdigit((unsigned char) stem[1]))
 		stem++;
-	(void) read_version_and_name(file, stem);
+	read_version_and_name(file, stem);
 	if (file->dialect && is_one_of(file->dialect, other_dialects))
 		leave_out(file, psprintf("for another database: %s", file->dialect));
 }
@@ -292,8 +293,8 @@ dbm_filename_split(const char *stem, const char **version, const char **name)
 	*name = pstrdup(len > 0 ? stem + len + strspn(stem + len, "_-. ") : stem);
 }
 
-/* Version, separators, name; always true, but perhaps refused. */
-static bool
+/* Version, separators, name; refused without a version. */
+static void
 read_version_and_name(DbmFileName *file, const char *stem)
 {
 	dbm_filename_split(stem, &file->version, &file->name);
@@ -303,7 +304,6 @@ read_version_and_name(DbmFileName *file, const char *stem)
 		refuse(file, "the name of the file does not begin with a version",
 			   "Name it like 001_name.sql, or leave it out.");
 	}
-	return true;
 }
 
 /*
@@ -353,7 +353,7 @@ read_code_name(DbmFileName *file, const char *parent, char *stem, const char *ex
 		(void) take_suffix(stem, ".up");
 		file->is_flat = true;
 		file->role = DBM_FILE_CODE;
-		(void) read_version_and_name(file, stem);
+		read_version_and_name(file, stem);
 	}
 	if (file->role == DBM_FILE_UP)
 		file->role = DBM_FILE_CODE;
@@ -361,22 +361,14 @@ read_code_name(DbmFileName *file, const char *parent, char *stem, const char *ex
 		leave_out(file, "not an .sql file");
 }
 
-/* The nth folder of a path from its end, "" if there is none. */
-static char *
-last_folder(const char *path, int nth)
+/* The name of the folder that a file is in, "" if there is none. */
+static const char *
+parent_folder(const char *path)
 {
-	char	   *copy = pstrdup(path);
-	char	   *slash = NULL;
+	const char *folder = dbm_filename_folder(path);
+	const char *slash = strrchr(folder, '/');
 
-	for (int i = 0; i <= nth; i++)
-	{
-		if (slash)
-			*slash = '\0';
-		slash = strrchr(copy, '/');
-		if (slash == NULL)
-			return i == nth ? copy : pstrdup("");
-	}
-	return slash + 1;
+	return slash ? slash + 1 : folder;
 }
 
 /* A copy without certain characters. */

@@ -10,7 +10,6 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
@@ -19,7 +18,7 @@
 typedef struct Part
 {
 	DbmFile    *file;
-	Datum		key;			/* numeric[], or 0 for a repeatable one */
+	const char *version;		/* canonical, NULL for a repeatable one */
 } Part;
 
 static List *sort_out(List *files, DbmFileSet *set);
@@ -31,7 +30,6 @@ static const char *what_it_is(const DbmFile *file);
 static void finish_migration(DbmFileMigration *migration, DbmFileSet *set);
 static int	compare_parts(const ListCell *a, const ListCell *b);
 static int	compare_migrations(const Part *a, const Part *b);
-static int	compare_keys(Datum a, Datum b);
 static bool is_taken(const DbmFileSet *set, int index);
 static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
@@ -119,7 +117,7 @@ make_part(DbmFile *file, DbmFileSet *set)
 		return NULL;
 	}
 	if (file->name.version)
-		part->key = PointerGetDatum(dbm_version_parse(file->name.version));
+		part->version = dbm_version_canonical(file->name.version);
 	return part;
 }
 
@@ -212,21 +210,24 @@ number_duplicates(DbmFileSet *set)
 	}
 }
 
-/* Does another file have the version that was made for this one? */
+/* Does a later file have the version that was made for this one? */
 static bool
 is_taken(const DbmFileSet *set, int index)
 {
 	const DbmFileMigration *migration = list_nth(set->migrations, index);
+	const char *wanted = dbm_version_canonical(migration->registration.version);
 	ListCell   *lc;
 
 	for_each_from(lc, set->migrations, index + 1)
 	{
 		const DbmFileMigration *other = lfirst(lc);
+		int			order;
 
-		if (other->registration.version_key == 0 || other->rank > 0)
+		if (other->registration.version == NULL || other->rank > 0)
 			continue;
-		if (compare_keys(other->registration.version_key, migration->registration.version_key) >= 0)
-			return compare_keys(other->registration.version_key, migration->registration.version_key) == 0;
+		order = dbm_version_compare(dbm_version_canonical(other->registration.version), wanted);
+		if (order >= 0)
+			return order == 0;
 	}
 	return false;
 }
@@ -272,21 +273,11 @@ compare_migrations(const Part *a, const Part *b)
 	bool		a_baseline = a->file->name.role == DBM_FILE_BASELINE;
 	bool		b_baseline = b->file->name.role == DBM_FILE_BASELINE;
 
-	if (a->key == 0 || b->key == 0)
-		return a->key || b->key ? (a->key ? -1 : 1) : strcmp(a->file->name.name, b->file->name.name);
-	if (a_baseline != b_baseline)
+	if (a->version == NULL && b->version == NULL)
+		return strcmp(a->file->name.name, b->file->name.name);
+	if (a->version && b->version && a_baseline != b_baseline)
 		return a_baseline ? -1 : 1;
-	return compare_keys(a->key, b->key);
-}
-
-static int
-compare_keys(Datum a, Datum b)
-{
-	static FmgrInfo compare = {0};
-
-	if (compare.fn_oid == InvalidOid)
-		fmgr_info_cxt(F_BTARRAYCMP, &compare, TopMemoryContext);
-	return DatumGetInt32(FunctionCall2(&compare, a, b));
+	return dbm_version_compare(a->version, b->version);
 }
 
 /*
@@ -327,12 +318,13 @@ begin_migration(const Part *part)
 	else if (name->role == DBM_FILE_BASELINE)
 	{
 		registration->id = psprintf("B__%s", name->version);
-		registration->baseline_key = part->key;
+		registration->baseline_key = PointerGetDatum(dbm_version_parse(name->version));
 	}
 	else
 	{
 		registration->version = name->version;
-		registration->version_key = part->key;
+		if (name->version)
+			registration->version_key = PointerGetDatum(dbm_version_parse(name->version));
 	}
 	return migration;
 }
@@ -409,8 +401,6 @@ take_up(DbmFileMigration *migration, DbmFile *file)
 {
 	migration->up_file = file;
 	migration->format = file->name.format;
-	migration->registration.name = file->name.name;
-	migration->registration.version = migration->registration.id ? NULL : file->name.version;
 	migration->registration.file_name = file->path;
 	migration->registration.up = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
 	migration->up_no_transaction = file->name.no_transaction ||

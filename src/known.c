@@ -243,8 +243,8 @@ fetch_known(uint64 row)
 	migration->checksum = dbm_column_datum(row, 8);
 	migration->up.sha256 = dbm_column_datum(row, 9);
 	/* a script that stands for all versions up to its own is none of them */
-	known->is_baseline = strncmp(migration->id, "B__", 3) == 0;
-	if (migration->version && !known->is_baseline)
+	migration->is_baseline = strncmp(migration->id, "B__", 3) == 0;
+	if (migration->version && !migration->is_baseline)
 		known->canonical = dbm_version_canonical(migration->version);
 	known->file_name = dbm_column_text(row, 10);
 	known->applied_at = time_column(row, 11);

@@ -21,6 +21,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/numeric.h"
 
 #include "compat.h"
@@ -32,7 +33,6 @@
 #define MAX_DATE_DIGITS 20
 
 static ArrayType *parse(const char *version);
-static int	compare_groups(const char *a, int alen, const char *b, int blen, bool is_first);
 static bool is_date(const char *digits, int len);
 static Datum parse_date(const char *digits, int len);
 static Datum parse_group(const char *digits, int len, bool *is_zero);
@@ -116,39 +116,20 @@ parse(const char *version)
 }
 
 /*
- * A version as text that is equal for equal versions: groups separated by
- * dots, without zeros in front or at the end.  NULL if it is no version.
+ * The key of a version as text, to be looked up and compared in C: its groups
+ * with commas between them.  NULL if it is no version.
  */
 char *
 dbm_version_canonical(const char *version)
 {
-	char	   *result = palloc(strlen(version) + 1);
-	char	   *end = NULL;		/* behind the last group that counts */
-	char	   *out = result;
-	const char *p = version;
+	ArrayType  *key = parse(version);
+	char	   *braced;
 
-	if (!dbm_version_is_valid(version))
+	if (key == NULL)
 		return NULL;
-	for (;;)
-	{
-		int			len = strspn(p, "0123456789");
-		int			zeros = Min((int) strspn(p, "0"), len - 1);
-
-		/* a date after a zero is no date */
-		if (end == NULL && zeros > 0 && is_date(p + zeros, len - zeros))
-			zeros--;
-		memcpy(out, p + zeros, len - zeros);
-		out += len - zeros;
-		if (end == NULL || p[zeros] != '0')
-			end = out;
-		p += len;
-		if (*p == '\0')
-			break;
-		*out++ = '.';
-		p++;
-	}
-	*end = '\0';
-	return result;
+	braced = OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(key));
+	braced[strlen(braced) - 1] = '\0';
+	return braced + 1;
 }
 
 /*
@@ -160,11 +141,11 @@ dbm_version_compare(const char *a, const char *b)
 {
 	if (a == NULL || b == NULL)
 		return (a == NULL) - (b == NULL);
-	for (bool is_first = true;; is_first = false)
+	for (;;)
 	{
-		int			alen = strcspn(a, ".");
-		int			blen = strcspn(b, ".");
-		int			result = compare_groups(a, alen, b, blen, is_first);
+		int			alen = strcspn(a, ",");
+		int			blen = strcspn(b, ",");
+		int			result = alen != blen ? alen - blen : memcmp(a, b, alen);
 
 		if (result != 0)
 			return result;
@@ -175,34 +156,6 @@ dbm_version_compare(const char *a, const char *b)
 		a++;
 		b++;
 	}
-}
-
-/* Two groups of digits as numbers, and dates as parse_date() fills them up. */
-static int
-compare_groups(const char *a, int alen, const char *b, int blen, bool is_first)
-{
-	bool		a_date = is_first && is_date(a, alen);
-	bool		b_date = is_first && is_date(b, blen);
-	int			afilled;
-	int			bfilled;
-
-	/* what keeps a date from being one */
-	for (; !a_date && alen > 1 && *a == '0'; alen--)
-		a++;
-	for (; !b_date && blen > 1 && *b == '0'; blen--)
-		b++;
-	afilled = a_date ? MAX_DATE_DIGITS : alen;
-	bfilled = b_date ? MAX_DATE_DIGITS : blen;
-	if (afilled != bfilled)
-		return afilled - bfilled;
-	for (int i = 0; i < afilled; i++)
-	{
-		int			result = (i < alen ? a[i] : '0') - (i < blen ? b[i] : '0');
-
-		if (result != 0)
-			return result;
-	}
-	return alen - blen;
 }
 
 static Datum
