@@ -38,9 +38,9 @@ OBJS = \
 	src/load.o \
 	src/lock.o \
 	src/marker.o \
+	src/owner.o \
 	src/problem.o \
 	src/progress.o \
-	src/query.o \
 	src/record.o \
 	src/refuse.o \
 	src/register.o \

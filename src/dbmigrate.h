@@ -298,8 +298,6 @@ typedef enum DbmTrust
 	DBM_TRUST_FULL
 } DbmTrust;
 
-extern void dbm_owner_enter(const DbmExtension *ext, DbmUser *caller);
-extern void dbm_owner_leave(const DbmUser *caller);
 extern DbmTrust dbm_trust(const char *author, const char *approver);
 extern bool dbm_may_change(const char *author);
 extern Oid	dbm_stronger_user(void);
@@ -344,7 +342,7 @@ extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
 							   DbmExecution *execution);
 extern void dbm_execute_deferred_check(const DbmLabel *label);
 
-/* query.c */
+/* owner.c */
 
 /* A statement's parameters, in order. */
 typedef struct DbmParams
@@ -694,6 +692,7 @@ extern void dbm_store_throw_refused(const DbmRegistration *wanted);
 extern void dbm_store_warn(const DbmRegistration *wanted);
 extern DbmTrouble *dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted,
 								   const DbmStored *stored);
+extern bool dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_store_is_same(const DbmStored *stored);
 extern const char *dbm_store(const DbmExtension *ext, const DbmRegistration *wanted,
 							 DbmTrouble **trouble);

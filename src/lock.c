@@ -157,23 +157,15 @@ describe_holder(const DbmExtension *ext)
 		" WHERE l.locktype OPERATOR(pg_catalog.=) 'object' AND l.granted"
 		" AND l.database OPERATOR(pg_catalog.=) $1 AND l.classid OPERATOR(pg_catalog.=) $2"
 		" AND l.objid OPERATOR(pg_catalog.=) $3 AND l.objsubid OPERATOR(pg_catalog.=) $4";
-	Oid			types[] = {OIDOID, OIDOID, OIDOID, INT2OID};
-	Datum		values[4];
-	DbmUser		caller;
-	char	   *result = NULL;
+	DbmParams	params = {0};
 
-	values[0] = ObjectIdGetDatum(MyDatabaseId);
-	values[1] = ObjectIdGetDatum(ExtensionRelationId);
-	values[2] = ObjectIdGetDatum(ext->oid);
-	values[3] = Int16GetDatum(RUN_LOCK_SUBID);
+	dbm_param(&params, OIDOID, ObjectIdGetDatum(MyDatabaseId), false);
+	dbm_param(&params, OIDOID, ObjectIdGetDatum(ExtensionRelationId), false);
+	dbm_param(&params, OIDOID, ObjectIdGetDatum(ext->oid), false);
+	dbm_param(&params, INT2OID, Int16GetDatum(RUN_LOCK_SUBID), false);
 
 	/* who is there now, not when this transaction first looked */
 	pgstat_clear_backend_activity_snapshot();
-	dbm_owner_enter(ext, &caller);
-	if (SPI_execute_with_args(query, 4, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read pg_locks");
-	if (SPI_processed > 0)
-		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	dbm_owner_leave(&caller);
-	return result ? result : "It was held by a process that has just ended.";
+	dbm_query(ext, query, &params, SPI_OK_SELECT);
+	return SPI_processed > 0 ? dbm_column_text(0, 1) : "It was held by a process that has just ended.";
 }

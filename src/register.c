@@ -96,7 +96,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		wanted.version = fresh_version(when);
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-		if (dbm_registry_insert(&ext, &wanted))
+		if (dbm_store_insert(&ext, &wanted))
 			break;
 	}
 	dbm_catalog_close();

@@ -11,16 +11,16 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
+/* Somebody else may be faster, and remove it again; but not for ever. */
+#define MAX_TRIES 10
+
 static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
-static bool insert(const DbmExtension *ext, const DbmRegistration *wanted);
 static void describe_insert(void *arg);
 static DbmTrouble *changed_up(const char *version);
 static DbmTrouble *taken_version(const DbmStored *stored);
@@ -170,7 +170,7 @@ dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **t
 {
 	bool		locked = false;
 
-	for (;;)
+	for (int tries = 0; tries < MAX_TRIES; tries++)
 	{
 		DbmStored  *stored = dbm_registry_stored(ext, wanted);
 
@@ -193,38 +193,32 @@ dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **t
 				dbm_registry_rename_applied(ext, stored->id);
 			return "updated";
 		}
-		if (insert(ext, wanted))
+		if (dbm_store_insert(ext, wanted))
 			return "added";
 		/* somebody else was faster */
 	}
+	elog(ERROR, "migration %s is not stored: a trigger or a rule on migrate.migration keeps it away",
+		 wanted->version ? wanted->version : wanted->id);
 }
 
 /*
  * Insert a new migration.  The unique key makes us wait for another
- * transaction that registers the same one: as long as for a run.
+ * transaction that registers the same one: as long as for a run.  False if
+ * that one was faster.
  */
-static bool
-insert(const DbmExtension *ext, const DbmRegistration *wanted)
+bool
+dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	ErrorContextCallback context = {
 		.callback = describe_insert,
 		.arg = unconstify(DbmRegistration *, wanted),
 		.previous = error_context_stack
 	};
-	int			level = 0;
 	bool		inserted;
 
-	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
-	{
-		level = NewGUCNestLevel();
-		(void) set_config_option("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	}
 	error_context_stack = &context;
 	inserted = dbm_registry_insert(ext, wanted);
 	error_context_stack = context.previous;
-	if (level > 0)
-		AtEOXact_GUC(false, level);
 	return inserted;
 }
 

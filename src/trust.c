@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * trust.c
- *	  Whose rights count: the owner's for our own tables, the caller's for
- *	  scripts, and whose scripts a caller may run.
+ *	  Whose scripts a caller may run, and with which restriction.
  *
  * Whoever registers a script can make whoever applies it run it.  So a script
  * is run only if somebody vouches for its exact bytes, its author or whoever
@@ -24,24 +23,6 @@
 #include "dbmigrate.h"
 
 static void consider(const char *voucher, DbmTrust *trust);
-
-/*
- * Become the owner of the extension, for statements on our own tables; the
- * server refuses SET ROLE until dbm_owner_leave().  An error in between ends
- * in the abort of the (sub)transaction, which restores the user.
- */
-void
-dbm_owner_enter(const DbmExtension *ext, DbmUser *caller)
-{
-	GetUserIdAndSecContext(&caller->id, &caller->sec_context);
-	SetUserIdAndSecContext(ext->owner, caller->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-void
-dbm_owner_leave(const DbmUser *caller)
-{
-	SetUserIdAndSecContext(caller->id, caller->sec_context);
-}
 
 /*
  * May the current user run a script with this author, and this approver

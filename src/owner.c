@@ -1,8 +1,15 @@
 /*-------------------------------------------------------------------------
  *
- * query.c
- *	  Statements on our own tables: run as the extension's owner, so that a
- *	  user may run migrations without being able to edit the record of them.
+ * owner.c
+ *	  Everything that runs as the extension's owner: statements on our own
+ *	  tables, so that a user may run migrations without being able to edit
+ *	  the record of them.
+ *
+ * The owner is a superuser and the session is somebody else's, so nothing
+ * that the session can choose may have a say in what these statements mean:
+ * its search_path and the other settings below are pinned while they run, and
+ * it cannot make them wait for ever.  Behind that wall the statements still
+ * spell every name and operator in full.
  *
  * The memory context that is current at a call stays current and holds what
  * the call returns, although SPI has contexts of its own.
@@ -13,16 +20,42 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
+
+/* What enter() changes. */
+typedef struct Caller
+{
+	DbmUser		user;
+	int			guc_level;
+	ErrorContextCallback context;
+} Caller;
+
+/* Settings that change the meaning of a statement, as ours are meant. */
+static const char *const pinned[][2] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"row_security", "off"},
+	{"standard_conforming_strings", "on"},
+	{"transform_null_equals", "off"},
+	{"array_nulls", "on"}
+};
+
+static void enter(const DbmExtension *ext, Caller *caller);
+static void leave(Caller *caller);
+static void pin(const char *name, const char *value);
+static void explain_wait(void *arg);
 
 /* Add a parameter of any type. */
 void
 dbm_param(DbmParams *params, Oid type, Datum value, bool isnull)
 {
-	Assert(params->n < lengthof(params->types));
+	if (params->n >= lengthof(params->types))
+		elog(ERROR, "a statement has more than %d parameters", (int) lengthof(params->types));
 	params->types[params->n] = type;
 	params->values[params->n] = value;
 	params->nulls[params->n] = isnull ? 'n' : ' ';
@@ -54,18 +87,65 @@ dbm_param_datum(DbmParams *params, Oid type, Datum value)
 	dbm_param(params, type, value, DatumGetPointer(value) == NULL);
 }
 
+/*
+ * Become the owner, with the settings that our statements are written for;
+ * the server refuses SET ROLE until leave().  An error in between ends in the
+ * abort of the (sub)transaction, which restores the user and the settings.
+ */
+static void
+enter(const DbmExtension *ext, Caller *caller)
+{
+	GetUserIdAndSecContext(&caller->user.id, &caller->user.sec_context);
+	SetUserIdAndSecContext(ext->owner, caller->user.sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	caller->guc_level = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(pinned); i++)
+		if (strcmp(GetConfigOption(pinned[i][0], false, false), pinned[i][1]) != 0)
+			pin(pinned[i][0], pinned[i][1]);
+
+	/* a row, or a key, that another transaction holds: as long as for a run */
+	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
+		pin("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)));
+	caller->context.callback = explain_wait;
+	caller->context.arg = NULL;
+	caller->context.previous = error_context_stack;
+	error_context_stack = &caller->context;
+}
+
+static void
+leave(Caller *caller)
+{
+	error_context_stack = caller->context.previous;
+	AtEOXact_GUC(false, caller->guc_level);
+	SetUserIdAndSecContext(caller->user.id, caller->user.sec_context);
+}
+
+static void
+pin(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* The server says that a lock could not be had; say whose that probably is. */
+static void
+explain_wait(void *arg)
+{
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint("Another transaction holds what dbmigrate has to read or write for this.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';");
+}
+
 /* Run a statement as the owner; its result is in SPI_tuptable. */
 void
 dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expected)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
-	DbmUser		caller;
+	Caller		caller;
 	int			result;
 
-	dbm_owner_enter(ext, &caller);
+	enter(ext, &caller);
 	result = SPI_execute_with_args(sql, params->n, params->types, params->values,
 								   params->nulls, false, 0);
-	dbm_owner_leave(&caller);
+	leave(&caller);
 	MemoryContextSwitchTo(caller_context);
 	if (result != expected)
 		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
@@ -77,10 +157,10 @@ dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
 			  DbmParams *params, int expected)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
-	DbmUser		caller;
+	Caller		caller;
 	int			result;
 
-	dbm_owner_enter(ext, &caller);
+	enter(ext, &caller);
 	if (*plan == NULL)
 	{
 		SPIPlanPtr	made = SPI_prepare_cursor(sql, params->n, params->types,
@@ -92,7 +172,7 @@ dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
 		*plan = made;
 	}
 	result = SPI_execute_plan(*plan, params->values, params->nulls, false, 0);
-	dbm_owner_leave(&caller);
+	leave(&caller);
 	MemoryContextSwitchTo(caller_context);
 	if (result != expected)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
