@@ -16,6 +16,7 @@ OBJS = \
 	src/adoptreport.o \
 	src/analyze.o \
 	src/apply.o \
+	src/approval.o \
 	src/catalog.o \
 	src/checksum.o \
 	src/classify.o \
@@ -35,18 +36,21 @@ OBJS = \
 	src/foreignsum.o \
 	src/format.o \
 	src/known.o \
+	src/leftover.o \
 	src/load.o \
 	src/lock.o \
 	src/marker.o \
 	src/owner.o \
 	src/problem.o \
 	src/progress.o \
+	src/quote.o \
 	src/record.o \
 	src/refuse.o \
 	src/register.o \
 	src/registry.o \
 	src/require.o \
 	src/script.o \
+	src/shadow.o \
 	src/store.o \
 	src/takeover.o \
 	src/target.o \

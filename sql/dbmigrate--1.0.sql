@@ -35,6 +35,8 @@ CREATE TABLE migrate.migration (
     environments       text[],
     up_online          boolean NOT NULL,
     down_online        boolean NOT NULL,
+    up_sets_role       boolean NOT NULL,
+    down_sets_role     boolean NOT NULL,
     up_statements      integer NOT NULL,
     down_statements    integer,
     checksum           bytea NOT NULL,
@@ -44,13 +46,9 @@ CREATE TABLE migrate.migration (
     file_name          text,
     up_author          text NOT NULL,
     up_registered_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    up_approved_by     text,
-    up_approved_at     timestamptz,
     up_sha256          bytea NOT NULL,
     down_author        text,
     down_registered_at timestamptz,
-    down_approved_by   text,
-    down_approved_at   timestamptz,
     down_sha256        bytea,
     altered            boolean NOT NULL GENERATED ALWAYS AS (
                            migrate.script_sha256(up) OPERATOR(pg_catalog.<>) up_sha256
@@ -68,6 +66,8 @@ COMMENT ON COLUMN migrate.migration.baseline_key IS 'in an empty target schema t
 COMMENT ON COLUMN migrate.migration.environments IS 'where the migration runs; NULL is everywhere';
 COMMENT ON COLUMN migrate.migration.up_online IS 'the up script must run outside a transaction block';
 COMMENT ON COLUMN migrate.migration.down_online IS 'the down script must run outside a transaction block';
+COMMENT ON COLUMN migrate.migration.up_sets_role IS 'the up script says SET ROLE or the like';
+COMMENT ON COLUMN migrate.migration.down_sets_role IS 'the down script says SET ROLE or the like';
 COMMENT ON COLUMN migrate.migration.up_statements IS 'number of statements in the up script; -1 if only the down script is known yet';
 COMMENT ON COLUMN migrate.migration.down_statements IS 'number of statements in the down script; 0 is nothing to undo, NULL is cannot be rolled back';
 COMMENT ON COLUMN migrate.migration.checksum IS 'SHA-256 over the tokens of the up script, without comments and white space';
@@ -75,7 +75,6 @@ COMMENT ON COLUMN migrate.migration.unreadable IS 'why the server it was registe
 COMMENT ON COLUMN migrate.migration.down_unreadable IS 'why the server it was registered on could not parse the down script';
 COMMENT ON COLUMN migrate.migration.analyzed_on IS 'major version of the server that parsed the scripts';
 COMMENT ON COLUMN migrate.migration.up_author IS 'who registered this text of the up script';
-COMMENT ON COLUMN migrate.migration.up_approved_by IS 'who approved this text of the up script';
 COMMENT ON COLUMN migrate.migration.up_sha256 IS 'SHA-256 of the up script as it was registered';
 COMMENT ON COLUMN migrate.migration.altered IS 'a script is not what was registered: somebody edited this table';
 -- Unique indexes and no constraints: scripts that go through all unique
@@ -86,6 +85,24 @@ CREATE INDEX migration_baseline_idx ON migrate.migration (baseline_key) WHERE ba
 -- Scripts are read whole and often; compressed they would be read slower.
 ALTER TABLE migrate.migration ALTER COLUMN up SET STORAGE EXTERNAL;
 ALTER TABLE migrate.migration ALTER COLUMN down SET STORAGE EXTERNAL;
+
+CREATE TABLE migrate.approval (
+    migration    text COLLATE "C" NOT NULL,
+    script       text COLLATE "C" NOT NULL,
+    approved_by  text NOT NULL,
+    approved_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    sha256       bytea NOT NULL,
+    environments text[],
+    may_set_role boolean NOT NULL,
+    CONSTRAINT approval_pkey PRIMARY KEY (migration, script, approved_by),
+    CONSTRAINT approval_script_check CHECK (script OPERATOR(pg_catalog.=) 'up' OR script OPERATOR(pg_catalog.=) 'down')
+);
+COMMENT ON TABLE migrate.approval IS 'who vouches for the scripts of others, for exactly these bytes';
+COMMENT ON COLUMN migrate.approval.migration IS 'migrate.migration.id';
+COMMENT ON COLUMN migrate.approval.script IS 'up or down';
+COMMENT ON COLUMN migrate.approval.sha256 IS 'of the script that was approved; any other text is not';
+COMMENT ON COLUMN migrate.approval.environments IS 'what the migration was limited to; other environments make the approval void, fewer do not';
+COMMENT ON COLUMN migrate.approval.may_set_role IS 'the script may SET ROLE also where the session was lowered by it';
 
 CREATE TABLE migrate.applied (
     target_schema text COLLATE "C" NOT NULL,
@@ -156,6 +173,7 @@ CREATE SEQUENCE migrate.run_seq;
 COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
 
 SELECT pg_catalog.pg_extension_config_dump('migrate.migration', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.approval', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.applied', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
@@ -299,12 +317,12 @@ AS 'MODULE_PATHNAME', 'dbmigrate_amend';
 COMMENT ON FUNCTION migrate.amend(text, text, text, text) IS
     'replace the text of an applied migration without running it';
 
-CREATE FUNCTION migrate.approve(version text)
-RETURNS void
+CREATE FUNCTION migrate.approve(version text, sha256 bytea DEFAULT NULL, may_set_role boolean DEFAULT false)
+RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_approve';
-COMMENT ON FUNCTION migrate.approve(text) IS
-    'vouch for the scripts of a migration that somebody else registered';
+COMMENT ON FUNCTION migrate.approve(text, bytea, boolean) IS
+    'vouch for the scripts of a migration that somebody else registered, or for the one with a SHA-256';
 
 --
 -- Running

@@ -125,9 +125,9 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),
 					 errdetail("The migration is registered without an up script, and cannot be applied here."),
-					 errhint("Let the tool it was written for print its SQL, and register that: SELECT migrate.add('%s', %s, 'the SQL');",
-							 migration->registration.version,
-							 quote_literal_cstr(migration->registration.name))));
+					 errhint("Let the tool it was written for print its SQL, and register that: SELECT migrate.add(%s, %s, 'the SQL');",
+							 dbm_literal(migration->registration.version),
+							 dbm_literal(migration->registration.name))));
 		if (migration->has_placeholders)
 			ereport(WARNING,
 					(errmsg("%s contains ${, but placeholders are not replaced", main_file(migration)->path),

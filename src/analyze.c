@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "utils/guc.h"
@@ -18,6 +19,9 @@
 
 static void analyze_statement(DbmScript *script, int number, char *sql);
 static void classify(DbmScript *script, int number, Node *tree);
+static bool sets_role(Node *node, void *context);
+static bool names_role(Node *argument);
+static bool is_role(const char *setting);
 static void cannot_parse(DbmScript *script, int number, const char *sql, MemoryContext context);
 
 /*
@@ -98,6 +102,62 @@ classify(DbmScript *script, int number, Node *tree)
 	}
 	if (dbm_classify_online(tree))
 		script->online = true;
+	if (sets_role(tree, NULL))
+		script->sets_role = true;
+}
+
+/*
+ * Does a statement say SET ROLE, RESET SESSION AUTHORIZATION or the like, or
+ * call set_config() for that?  What functions do is seen when they do it.
+ */
+static bool
+sets_role(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_VariableSetStmt:
+			return ((VariableSetStmt *) node)->name && is_role(((VariableSetStmt *) node)->name);
+		case T_FuncCall:
+			{
+				FuncCall   *call = (FuncCall *) node;
+
+				if (strcmp(strVal(llast(call->funcname)), "set_config") == 0 &&
+					call->args && names_role(linitial(call->args)))
+					return true;
+				break;
+			}
+		case T_SelectStmt:
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			break;
+		default:
+			/* the walker knows what is below these, and not utility statements */
+			if (context == NULL)
+				return false;
+	}
+	return raw_expression_tree_walker(node, sets_role, node);
+}
+
+/* 'role', 'role'::text or setting_name => 'role' */
+static bool
+names_role(Node *argument)
+{
+	if (IsA(argument, NamedArgExpr))
+		argument = (Node *) ((NamedArgExpr *) argument)->arg;
+	while (IsA(argument, TypeCast))
+		argument = ((TypeCast *) argument)->arg;
+	return IsA(argument, A_Const) && IsA(&((A_Const *) argument)->val, String) &&
+		is_role(strVal(&((A_Const *) argument)->val));
+}
+
+static bool
+is_role(const char *setting)
+{
+	return pg_strcasecmp(setting, "role") == 0 || pg_strcasecmp(setting, "session_authorization") == 0;
 }
 
 /* Called with the parser's error pending; rethrows one that is none of it. */

@@ -13,6 +13,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -31,12 +32,14 @@ typedef struct Run
 	const char *schema;			/* target schema, "" is the database as it is */
 	const char *search_path;	/* to set for each script, or NULL */
 	int64		number;
+	List	   *cursors;		/* names of those that the caller has opened */
 	bool		check_deferred; /* the last script may have left events */
 	DbmLabel	last;			/* that script */
 } Run;
 
 static void begin_run(Run *run, const char *what, FunctionCallInfo fcinfo,
 					  int schema_arg, int extra_arg);
+static void number_run(Run *run);
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
 static void apply_pending(Run *run, int64 steps, Datum up_to, const char *version);
@@ -137,7 +140,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 
 		dbm_refuse_scripts(&run.ext, chosen, true);
 		dbm_refuse_scripts(&run.ext, repeatables, true);
-		run.number = dbm_catalog_next_run(&run.ext);
+		number_run(&run);
 		roll_back_list(&run, chosen);
 		for (int i = list_length(chosen) - 1; i >= 0; i--)
 			run_migration(&run, list_nth(chosen, i), true);
@@ -162,6 +165,14 @@ begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, i
 		dbm_target_search_path(run->schema, PG_ARGISNULL(extra_arg) ? "" :
 							   text_to_cstring(PG_GETARG_TEXT_PP(extra_arg)));
 	dbm_catalog_open(&run->ext);
+}
+
+/* Something is to be run: from here on it is a run of its own. */
+static void
+number_run(Run *run)
+{
+	run->number = dbm_catalog_next_run(&run->ext);
+	run->cursors = dbm_leftover_callers_cursors();
 }
 
 /* A count of at least 1, or ALL_STEPS. */
@@ -229,10 +240,10 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
 		ereport(WARNING,
 				(errmsg("nothing is recorded as applied here, but there are tables already"),
-				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(); or SELECT migrate.baseline('%s');",
-						 ((DbmMigration *) linitial(chosen))->version)));
+				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(); or SELECT migrate.baseline(%s);",
+						 dbm_literal(((DbmMigration *) linitial(chosen))->version))));
 
-	run->number = dbm_catalog_next_run(&run->ext);
+	number_run(run);
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
 	dbm_run_finished();
@@ -251,7 +262,7 @@ notice_newer(const Run *run, Datum up_to, const char *version)
 		ereport(NOTICE,
 				(errmsg("nothing to apply up to version %s, the newest applied is %s",
 						version, newest),
-				 errhint("To go back: SELECT * FROM migrate.rollback_to('%s');", version)));
+				 errhint("To go back: SELECT * FROM migrate.rollback_to(%s);", dbm_literal(version))));
 }
 
 /* Nothing is left out without a word. */
@@ -309,7 +320,7 @@ roll_back(Run *run, int64 steps, const char *version, Datum key)
 
 	if (chosen == NIL)
 		return;
-	run->number = dbm_catalog_next_run(&run->ext);
+	number_run(run);
 	roll_back_list(run, chosen);
 	dbm_run_finished();
 }
@@ -382,7 +393,7 @@ roll_back_list(Run *run, List *chosen)
 static void
 run_migration(Run *run, const DbmMigration *migration, bool is_up)
 {
-	const DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
+	DbmTrust	trust = dbm_approval_trust(&run->ext, migration, is_up);
 	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up};
 	DbmExecution execution;
 	DbmRecord	record = {
@@ -404,8 +415,13 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 
 	text = dbm_catalog_read_script(&run->ext, migration, is_up, &len);
 	script = dbm_script_scan(text, len, false);
-	dbm_execute_script(script, &label, run->search_path,
-					   dbm_trust(info->author, info->approver) != DBM_TRUST_FULL, &execution);
+	if (trust == DBM_TRUST_NONE && script->ncommands > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("nobody whom \"%s\" may trust vouches for %s",
+						GetUserNameFromId(GetUserId(), false), dbm_label_text(&label)),
+				 errhint("Read it, then: SELECT migrate.approve(%s);", dbm_migration_literal(migration))));
+	dbm_execute_script(script, &label, run->search_path, trust != DBM_TRUST_FULL, run->cursors, &execution);
 	run->check_deferred = execution.may_have_events;
 	run->last = label;
 
@@ -427,7 +443,7 @@ static void
 check_deferred(Run *run)
 {
 	if (run->check_deferred)
-		dbm_execute_deferred_check(&run->last);
+		dbm_execute_deferred_check(&run->last, run->cursors);
 	run->check_deferred = false;
 }
 

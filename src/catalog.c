@@ -34,16 +34,16 @@ enum
 {
 	COL_ID = 1, COL_VERSION, COL_VERSION_KEY, COL_NAME, COL_STATE, COL_APPLIED, COL_REGISTERED,
 	COL_BASELINE, COL_TO_RUN, COL_FROM_FILE, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
-	COL_UP_STATEMENTS, COL_UP_ONLINE, COL_UP_UNREADABLE, COL_UP_AUTHOR, COL_UP_APPROVER, COL_UP_SHA256,
-	COL_DOWN_STATEMENTS, COL_DOWN_ONLINE, COL_DOWN_UNREADABLE, COL_DOWN_AUTHOR, COL_DOWN_APPROVER, COL_DOWN_SHA256
+	COL_UP_STATEMENTS, COL_UP_ONLINE, COL_UP_SETS_ROLE, COL_UP_UNREADABLE, COL_UP_AUTHOR, COL_UP_SHA256,
+	COL_DOWN_STATEMENTS, COL_DOWN_ONLINE, COL_DOWN_SETS_ROLE, COL_DOWN_UNREADABLE, COL_DOWN_AUTHOR, COL_DOWN_SHA256
 };
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
 	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, m.file_name IS NOT NULL, " wanted ", m.analyzed_on," \
 	" CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END," \
-	" m.up_statements, m.up_online, m.unreadable, m.up_author, m.up_approved_by, m.up_sha256," \
-	" m.down_statements, m.down_online, m.down_unreadable, m.down_author, m.down_approved_by, m.down_sha256"
+	" m.up_statements, m.up_online, m.up_sets_role, m.unreadable, m.up_author, m.up_sha256," \
+	" m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256"
 
 #define FROM_STATE \
 	" FROM migrate.state($1) s" \
@@ -406,13 +406,13 @@ fetch_migration(uint64 row)
 	migration->up.online = dbm_column_bool(row, COL_UP_ONLINE);
 	migration->up.unreadable = dbm_column_text(row, COL_UP_UNREADABLE);
 	migration->up.author = dbm_column_text(row, COL_UP_AUTHOR);
-	migration->up.approver = dbm_column_text(row, COL_UP_APPROVER);
+	migration->up.sets_role = dbm_column_bool(row, COL_UP_SETS_ROLE);
 	migration->up.sha256 = dbm_column_datum(row, COL_UP_SHA256);
 	migration->down.statements = dbm_column_int(row, COL_DOWN_STATEMENTS, -1);
 	migration->down.online = dbm_column_bool(row, COL_DOWN_ONLINE);
 	migration->down.unreadable = dbm_column_text(row, COL_DOWN_UNREADABLE);
 	migration->down.author = dbm_column_text(row, COL_DOWN_AUTHOR);
-	migration->down.approver = dbm_column_text(row, COL_DOWN_APPROVER);
+	migration->down.sets_role = dbm_column_bool(row, COL_DOWN_SETS_ROLE);
 	migration->down.sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
 	return migration;
 }

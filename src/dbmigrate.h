@@ -138,6 +138,7 @@ typedef struct DbmScript
 	int			ncommands;		/* without BEGIN and COMMIT */
 	uint8		checksum[PG_SHA256_DIGEST_LENGTH];
 	bool		online;			/* some statement needs its own transaction */
+	bool		sets_role;		/* some statement is SET ROLE or the like */
 	DbmProblem *refused;		/* no server can run it here: or NULL */
 	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
 	bool		is_forgiven;	/* no server can run it, but it is registered */
@@ -298,7 +299,9 @@ typedef enum DbmTrust
 	DBM_TRUST_FULL
 } DbmTrust;
 
-extern DbmTrust dbm_trust(const char *author, const char *approver);
+extern bool dbm_session_is_lowered(void);
+extern DbmTrust dbm_trust_author(const char *author);
+extern DbmTrust dbm_trust_approver(const char *approver, bool may_set_role);
 extern bool dbm_may_change(const char *author);
 extern Oid	dbm_stronger_user(void);
 
@@ -325,6 +328,20 @@ extern uint64 dbm_copy_data(const char *sql, const char *data, int len);
 extern void dbm_deferred_check(void);
 extern void dbm_deferred_flush(void);
 
+/* leftover.c */
+
+typedef struct DbmLeftover DbmLeftover;
+
+extern List *dbm_leftover_callers_cursors(void);
+extern DbmLeftover *dbm_leftover_begin(List *cursors, bool restricted);
+extern void dbm_leftover_expect(DbmLeftover *leftover, const char *sql);
+extern void dbm_leftover_take(DbmLeftover *leftover);
+extern void dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors);
+
+/* shadow.c */
+
+extern void dbm_refuse_shadows(List *path);
+
 /* execute.c */
 
 typedef struct DbmExecution
@@ -338,9 +355,9 @@ typedef struct DbmExecution
 } DbmExecution;
 
 extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
-							   const char *search_path, bool restricted,
+							   const char *search_path, bool restricted, List *cursors,
 							   DbmExecution *execution);
-extern void dbm_execute_deferred_check(const DbmLabel *label);
+extern void dbm_execute_deferred_check(const DbmLabel *label, List *cursors);
 
 /* owner.c */
 
@@ -348,9 +365,9 @@ extern void dbm_execute_deferred_check(const DbmLabel *label);
 typedef struct DbmParams
 {
 	int			n;
-	Oid			types[24];
-	Datum		values[24];
-	char		nulls[24];
+	Oid			types[32];
+	Datum		values[32];
+	char		nulls[32];
 } DbmParams;
 
 extern void dbm_param(DbmParams *params, Oid type, Datum value, bool isnull);
@@ -375,10 +392,11 @@ typedef struct DbmScriptInfo
 {
 	int			statements;		/* -1 if there is no such script */
 	bool		online;
+	bool		sets_role;		/* its text shows SET ROLE or the like */
 	const char *unreadable;		/* reason, or NULL */
 	const char *author;
-	const char *approver;		/* or NULL */
 	Datum		sha256;			/* bytea, of the text as registered */
+	DbmTrust	trust;			/* once it is decided, see refuse.c */
 } DbmScriptInfo;
 
 /* A migration as one target schema sees it. */
@@ -425,6 +443,15 @@ extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration
 									 bool is_up, int *len);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
 
+/* quote.c */
+
+extern char *dbm_literal(const char *text);
+extern char *dbm_migration_literal(const DbmMigration *migration);
+extern char *dbm_schema_argument(const char *schema);
+extern bool dbm_has_control(const char *text);
+extern char *dbm_without_control(const char *text);
+extern void dbm_check_no_control(const char *what, const char *text);
+
 /* record.c */
 
 /* A row of migrate.history, and of migrate.applied where it goes with one. */
@@ -464,6 +491,8 @@ typedef struct DbmRegistration
 	const char *file_name;		/* NULL keeps it */
 	Datum		up;				/* text; 0 keeps it, or it is still to come */
 	Datum		down;			/* text; 0 keeps it */
+	Datum		up_sha256;		/* bytea, of the two */
+	Datum		down_sha256;
 	const DbmScript *up_script;
 	const DbmScript *down_script;	/* or NULL */
 	bool		up_online;
@@ -484,6 +513,7 @@ typedef struct DbmStored
 	const char *file_name;		/* or NULL */
 	const char *up_author;
 	const char *down_author;	/* or NULL */
+	Datum		environments;	/* text[] or 0 */
 	Datum		up_sha256;		/* bytea */
 	Datum		down_sha256;	/* bytea or 0 */
 	bool		has_up;			/* not the down script alone */
@@ -504,9 +534,16 @@ extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *
 extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
 							   const DbmStored *stored);
 extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
-extern void dbm_registry_approve(const DbmExtension *ext, const DbmStored *stored);
+extern char *dbm_environments_text(Datum environments);
 extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_registry_rename_applied(const DbmExtension *ext, const char *id);
+
+/* approval.c */
+
+extern DbmTrust dbm_approval_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
+extern char *dbm_approval_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
+							  bool may_set_role);
+extern void dbm_approval_forget(const DbmExtension *ext, const char *id);
 
 /* refuse.c */
 

@@ -37,6 +37,7 @@
 
 /* How much of a statement pg_stat_activity shows. */
 #define MAX_ACTIVITY 200
+#define MAX_LABEL 150
 
 /* A stretch of foreign code, and what is told about it while it runs. */
 typedef struct Section
@@ -44,6 +45,8 @@ typedef struct Section
 	char	   *label;
 	const char *search_path;	/* to set, or NULL */
 	bool		restricted;		/* no SET ROLE */
+	List	   *cursors;		/* names of the caller's */
+	DbmLeftover *leftover;
 	DbmScript  *script;			/* or NULL */
 	DbmExecution *execution;
 	int			current;		/* statement, from 0; -1 outside of statements */
@@ -61,15 +64,16 @@ static void check_strings(void);
 static void log_as_asked(const char *sql);
 static void show_activity(const Section *section);
 static void place_in_migration(void *arg);
-static void end_of_restriction(void);
+static bool is_about_role(const ErrorData *edata);
 static void set_guc(const char *name, const char *value);
-static Datum effective_search_path(void);
+static Datum names_of_schemas(List *oids);
 static void check_user(Oid user, Oid session_user);
 
 /*
  * Run a script.  Unqualified names go by "search_path" if that is not NULL.
  * If "restricted", SET ROLE and its relatives are refused, and nothing is
- * left behind that would run later without that restriction.
+ * left behind that would run later without that restriction.  "cursors" are
+ * the caller's, by name; those that the script opens end with it.
  *
  * Needs SPI to be connected.  Errors are the server's own, with one line of
  * context.  On return the settings, the user and the security context are as
@@ -77,7 +81,7 @@ static void check_user(Oid user, Oid session_user);
  */
 void
 dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_path,
-				   bool restricted, DbmExecution *execution)
+				   bool restricted, List *cursors, DbmExecution *execution)
 {
 	Section		section = {.script = script, .label = dbm_label_text(label)};
 	TimestampTz start = GetCurrentTimestamp();
@@ -87,6 +91,7 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_
 	section.execution = execution;
 	section.search_path = search_path;
 	section.restricted = restricted;
+	section.cursors = cursors;
 	run_section(&section, run_script);
 
 	execution->statements = script->ncommands;
@@ -96,13 +101,16 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_
 
 /*
  * Check the deferred constraints that a script has left pending, with that
- * script's name in the context of an error.
+ * script's name in the context of an error.  Their triggers may be anybody's,
+ * so that in a lowered session they are restricted in any case.
  */
 void
-dbm_execute_deferred_check(const DbmLabel *label)
+dbm_execute_deferred_check(const DbmLabel *label, List *cursors)
 {
 	Section		section = {
-		.label = psprintf("deferred constraints after %s", dbm_label_text(label))
+		.label = psprintf("deferred constraints after %s", dbm_label_text(label)),
+		.restricted = dbm_session_is_lowered(),
+		.cursors = cursors
 	};
 
 	run_section(&section, run_deferred_check);
@@ -138,7 +146,10 @@ run_section(Section *section, void (*body) (Section *))
 			set_guc("standard_conforming_strings", "on");
 		if (section->restricted)
 			SetUserIdAndSecContext(caller.id, caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
+		section->leftover = dbm_leftover_begin(section->cursors, section->restricted);
 		body(section);
+		dbm_leftover_end(section->leftover,
+						 section->execution && section->execution->may_have_events);
 	}
 	PG_CATCH();
 	{
@@ -151,9 +162,10 @@ run_section(Section *section, void (*body) (Section *))
 		/* the message must not go out in a client_encoding the script has set */
 		AtEOXact_GUC(false, guc_level);
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
-		if (section->restricted && edata->message_id &&
-			strcmp(edata->message_id, "cannot set parameter \"%s\" within security-definer function") == 0)
-			edata->hint = psprintf("The script's author could not become \"%s\", as whom the session began.  A role that could may vouch for the script with migrate.approve().",
+		if (section->restricted && is_about_role(edata))
+			edata->hint = psprintf("The session began as \"%s\".  Log in as \"%s\" instead of SET ROLE; or a role that could become \"%s\" vouches for the script with migrate.approve(version, may_set_role => true).",
+								   GetUserNameFromId(dbm_stronger_user(), true),
+								   GetUserNameFromId(caller.id, true),
 								   GetUserNameFromId(dbm_stronger_user(), true));
 		dbm_rethrow_shortened(edata, section->sql ? section->sql : "");
 	}
@@ -171,10 +183,11 @@ run_section(Section *section, void (*body) (Section *))
 static void
 run_script(Section *section)
 {
-	section->execution->search_path = effective_search_path();
+	List	   *path = fetch_search_path(true);
+
+	dbm_refuse_shadows(path);
+	section->execution->search_path = names_of_schemas(path);
 	run_statements(section);
-	if (section->restricted)
-		end_of_restriction();
 }
 
 static void
@@ -209,8 +222,10 @@ run_statements(Section *section)
 		show_activity(section);
 		check_strings();
 		log_as_asked(section->sql);
+		dbm_leftover_expect(section->leftover, section->sql);
 		execution->rows += run_statement(script, statement, section->sql);
 		MemoryContextSwitchTo(context);	/* SPI leaves its own */
+		dbm_leftover_take(section->leftover);
 		*end = saved;
 		section->sql = NULL;
 		execution->may_have_events |= statement->may_queue_events;
@@ -302,13 +317,17 @@ static void
 show_activity(const Section *section)
 {
 	char		text[MAX_ACTIVITY * 2];
-	int			len;
+	int			label_len;
+	int			sql_len;
 
 	if (!pgstat_track_activities)
 		return;
-	len = snprintf(text, sizeof(text), "%.150s, statement %d of %d: ", section->label,
-				   section->current + 1, section->script->nstatements);
-	strlcpy(text + len, section->sql, Min(sizeof(text) - len, MAX_ACTIVITY));
+	/* never amid a character: other sessions could not read their pg_stat_activity */
+	label_len = pg_mbcliplen(section->label, strlen(section->label), MAX_LABEL);
+	sql_len = strnlen(section->sql, MAX_ACTIVITY);
+	sql_len = pg_mbcliplen(section->sql, sql_len, MAX_ACTIVITY - 1);
+	snprintf(text, sizeof(text), "%.*s, statement %d of %d: %.*s", label_len, section->label,
+			 section->current + 1, section->script->nstatements, sql_len, section->sql);
 	pgstat_report_activity(STATE_RUNNING, text);
 }
 
@@ -336,28 +355,15 @@ place_in_migration(void *arg)
 }
 
 /*
- * The script of somebody who must not act as the session's user is done.
- * Whatever it left to be executed at commit has to happen now: deferred
- * triggers are fired, and cursors that would be materialized are refused.
+ * Has the server refused SET ROLE or a relative of it?  The message may be in
+ * any language, but it names the parameter.
  */
-static void
-end_of_restriction(void)
+static bool
+is_about_role(const ErrorData *edata)
 {
-	dbm_deferred_flush();
-
-	check_result(SPI_execute("SELECT name FROM pg_catalog.pg_cursors WHERE is_holdable", false, 0));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		Portal		portal = GetPortalByName(name);
-
-		if (PortalIsValid(portal) && portal->createSubid != InvalidSubTransactionId)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("cursor \"%s\" WITH HOLD is not allowed here", name),
-					 errdetail("Its query would run at commit, with the rights of the session.")));
-	}
-	SPI_freetuptable(SPI_tuptable);
+	return edata->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && edata->message &&
+		edata->filename && strcmp(edata->filename, "guc.c") == 0 &&
+		(strstr(edata->message, "\"role\"") || strstr(edata->message, "\"session_authorization\""));
 }
 
 static void
@@ -367,11 +373,10 @@ set_guc(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* current_schemas(true), as text[] in the caller's memory context */
+/* As text[], in the current memory context. */
 static Datum
-effective_search_path(void)
+names_of_schemas(List *oids)
 {
-	List	   *oids = fetch_search_path(true);
 	Datum	   *names = palloc(Max(list_length(oids), 1) * sizeof(Datum));
 	int			nnames = 0;
 	ListCell   *lc;

@@ -50,6 +50,13 @@ dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 	{
 		DbmFile    *file = lfirst(lc);
 
+		if (dbm_has_control(file->path))
+		{
+			file->path = dbm_without_control(file->path);
+			dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE,
+								"its name has control characters, shown as ? here",
+								"Rename the file.");
+		}
 		dbm_filename_read(file->path, format, &file->name);
 		if (file->content == NULL && file->name.role != DBM_FILE_LEFT_OUT &&
 			file->name.role != DBM_FILE_BAD && file->name.role != DBM_FILE_CODE)

@@ -21,6 +21,9 @@
 typedef bool (*Offends) (const DbmMigration *migration, bool is_up);
 
 static void refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up);
+static void decide_trust(const DbmExtension *ext, List *chosen, bool is_up);
+static void refuse_untrusted(List *chosen, bool is_up);
+static void refuse_roles(List *chosen, bool is_up);
 static char *list_offenders(List *migrations, bool is_up, Offends offends, int *count,
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
@@ -29,8 +32,9 @@ static bool is_without_up(const DbmMigration *migration, bool is_up);
 static bool is_empty(const DbmMigration *migration, bool is_up);
 static bool is_online(const DbmMigration *migration, bool is_up);
 static bool is_untrusted(const DbmMigration *migration, bool is_up);
+static bool is_raising(const DbmMigration *migration, bool is_up);
 static bool is_without_down(const DbmMigration *migration, bool is_up);
-static const DbmScriptInfo *script_info(const DbmMigration *migration, bool is_up);
+static DbmScriptInfo *script_info(const DbmMigration *migration, bool is_up);
 static DbmScript *read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
 
 /*
@@ -75,8 +79,8 @@ dbm_refuse_changed(List *migrations)
 						   count, count),
 			 errdetail("Changed: %s.", offenders),
 			 first->is_applied ?
-			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend('%s', NULL, NULL, 'the reason');",
-					 DBM_MIGRATION_REF(first)) :
+			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend(%s, NULL, NULL, 'the reason');",
+					 dbm_migration_literal(first)) :
 			 errhint("Register the migration again with migrate.add().")));
 }
 
@@ -103,7 +107,11 @@ dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chose
 			 errhint("To run them now, before newer ones: SET dbmigrate.out_of_order = 'allow';")));
 }
 
-/* All that can be wrong with the scripts that are to be run. */
+/*
+ * All that can be wrong with the scripts that are to be run.  Whose they are
+ * counts once they have been read: what could not be read before may hold
+ * anything.
+ */
 void
 dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 {
@@ -111,17 +119,10 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 	DbmMigration *first;
 	char	   *offenders;
 
-	offenders = list_offenders(chosen, is_up, is_untrusted, &count, &first);
-	if (count > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg_plural("%d script was registered by a role that could not become \"%s\"",
-							   "%d scripts were registered by roles that could not become \"%s\"",
-							   count, count, GetUserNameFromId(GetUserId(), false)),
-				 errdetail("Not approved: %s.", offenders),
-				 errhint("Read it, then: SELECT migrate.approve('%s');", DBM_MIGRATION_REF(first))));
-
 	refuse_unreadable(ext, chosen, is_up);
+	decide_trust(ext, chosen, is_up);
+	refuse_untrusted(chosen, is_up);
+	refuse_roles(chosen, is_up);
 
 	offenders = list_offenders(chosen, is_up, is_online, &count, &first);
 	if (count > 0)
@@ -131,8 +132,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d migrations must run outside a transaction block",
 							   count, count),
 				 errdetail("Online: %s.", offenders),
-				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s('%s', 'run by hand');",
-						 is_up ? "mark_applied" : "mark_pending", DBM_MIGRATION_REF(first))));
+				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s(%s, 'run by hand');",
+						 is_up ? "mark_applied" : "mark_pending", dbm_migration_literal(first))));
 
 	offenders = list_offenders(chosen, is_up, is_without_up, &count, &first);
 	if (count > 0)
@@ -142,8 +143,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d migrations have no up script in SQL",
 							   count, count),
 				 errdetail("Without an up script: %s.", offenders),
-				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied('%s', 'the reason');",
-						 DBM_MIGRATION_REF(first))));
+				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied(%s, 'the reason');",
+						 dbm_migration_literal(first))));
 
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
 	if (count > 0)
@@ -153,8 +154,54 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "the up scripts of %d migrations contain no statement",
 							   count, count),
 				 errdetail("Empty: %s.", offenders),
-				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove('%s');",
-						 DBM_MIGRATION_REF(first))));
+				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove(%s);",
+						 dbm_migration_literal(first))));
+}
+
+static void
+decide_trust(const DbmExtension *ext, List *chosen, bool is_up)
+{
+	ListCell   *lc;
+
+	foreach(lc, chosen)
+		script_info(lfirst(lc), is_up)->trust = dbm_approval_trust(ext, lfirst(lc), is_up);
+}
+
+static void
+refuse_untrusted(List *chosen, bool is_up)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(chosen, is_up, is_untrusted, &count, &first);
+
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg_plural("%d script was registered by a role that could not become \"%s\"",
+							   "%d scripts were registered by roles that could not become \"%s\"",
+							   count, count, GetUserNameFromId(GetUserId(), false)),
+				 errdetail("Not approved: %s.", offenders),
+				 errhint("Read it, then: SELECT migrate.approve(%s);", dbm_migration_literal(first))));
+}
+
+/* Scripts that would be stopped at their SET ROLE, perhaps after an hour. */
+static void
+refuse_roles(List *chosen, bool is_up)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(chosen, is_up, is_raising, &count, &first);
+
+	if (count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg_plural("%d script sets the role in a session that began as \"%s\"",
+							   "%d scripts set the role in a session that began as \"%s\"",
+							   count, count, GetUserNameFromId(dbm_stronger_user(), true)),
+				 errdetail("They are: %s.", offenders),
+				 errhint("Log in as \"%s\" instead of SET ROLE; or, where these scripts may do that: SELECT migrate.approve(%s, may_set_role => true); as a role that could become \"%s\".",
+						 GetUserNameFromId(GetUserId(), false), dbm_migration_literal(first),
+						 GetUserNameFromId(dbm_stronger_user(), true))));
 }
 
 /*
@@ -187,6 +234,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 		{
 			dbm_registry_update_analysis(ext, migration, is_up, script);
 			info->statements = script->ncommands;
+			info->sets_role = script->sets_role;
 			info->online |= script->online;
 			dbm_script_free(script);
 		}
@@ -230,10 +278,10 @@ dbm_refuse_without_down(List *chosen)
 						   count, count),
 			 errdetail("Without a down script: %s.", offenders),
 			 first->is_registered ?
-			 errhint("Give it one: SELECT migrate.amend('%s', NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
-					 DBM_MIGRATION_REF(first)) :
-			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending('%s', 'the reason');",
-					 DBM_MIGRATION_REF(first))));
+			 errhint("Give it one: SELECT migrate.amend(%s, NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
+					 dbm_migration_literal(first)) :
+			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending(%s, 'the reason');",
+					 dbm_migration_literal(first))));
 }
 
 /* 003 "add_orders", 004 "x" by alice */
@@ -298,7 +346,15 @@ is_untrusted(const DbmMigration *migration, bool is_up)
 {
 	const DbmScriptInfo *info = script_info(migration, is_up);
 
-	return info->statements > 0 && dbm_trust(info->author, info->approver) == DBM_TRUST_NONE;
+	return info->statements > 0 && info->trust == DBM_TRUST_NONE;
+}
+
+static bool
+is_raising(const DbmMigration *migration, bool is_up)
+{
+	const DbmScriptInfo *info = script_info(migration, is_up);
+
+	return info->sets_role && info->trust == DBM_TRUST_RESTRICTED;
 }
 
 static bool
@@ -307,10 +363,10 @@ is_without_down(const DbmMigration *migration, bool is_up)
 	return migration->down.statements < 0;
 }
 
-static const DbmScriptInfo *
+static DbmScriptInfo *
 script_info(const DbmMigration *migration, bool is_up)
 {
-	return is_up ? &migration->up : &migration->down;
+	return unconstify(DbmScriptInfo *, is_up ? &migration->up : &migration->down);
 }
 
 static DbmScript *

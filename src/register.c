@@ -24,6 +24,7 @@
 
 static text *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
+static void check_names(const DbmRegistration *wanted);
 static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
@@ -57,6 +58,7 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("environments must not contain nulls")));
+	check_names(&wanted);
 
 	dbm_store_read(&wanted);
 	dbm_store_throw_refused(&wanted);
@@ -87,6 +89,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	wanted.up = PointerGetDatum(text_argument(fcinfo, 1, "up"));
 	wanted.down = PG_ARGISNULL(2) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	wanted.version = fresh_version(when);
+	check_names(&wanted);
 	dbm_store_read(&wanted);
 	dbm_store_throw_refused(&wanted);
 
@@ -121,13 +124,14 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is applied and cannot be forgotten", stored->version),
 				 stored->is_repeatable ?
-				 errhint("Forget first that it was run: SELECT migrate.mark_pending('%s', 'the reason');",
-						 stored->version) :
-				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending('%s', 'the reason');",
-						 stored->version)));
+				 errhint("Forget first that it was run: SELECT migrate.mark_pending(%s, 'the reason');",
+						 dbm_literal(stored->version)) :
+				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending(%s, 'the reason');",
+						 dbm_literal(stored->version))));
 	trouble = dbm_store_check(&ext, NULL, stored);
 	if (trouble)
 		dbm_trouble_throw(trouble);
+	dbm_approval_forget(&ext, stored->id);
 	dbm_registry_delete(&ext, stored->id);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
@@ -179,17 +183,25 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* SQL: migrate.approve(version) */
+/*
+ * SQL: migrate.approve(version, sha256, may_set_role) returns what was
+ * approved, for people
+ *
+ * With the hash of the text that was read nobody can slip in another one.
+ */
 Datum
 dbmigrate_approve(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
+	char	   *what;
 
 	dbm_check_may_register("migrate.approve()");
 	dbm_catalog_open(&ext);
-	dbm_registry_approve(&ext, find(&ext, fcinfo, 0));
+	what = dbm_approval_add(&ext, find(&ext, fcinfo, 0),
+							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
+							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	dbm_catalog_close();
-	PG_RETURN_VOID();
+	PG_RETURN_TEXT_P(cstring_to_text(what));
 }
 
 /* The reason somebody gave; 22004 or 22023 if there is none. */
@@ -239,6 +251,17 @@ name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a migration without a version needs a name"),
 				 errdetail("Without a version it is run again whenever its text changes.")));
+}
+
+/* What is shown to others. */
+static void
+check_names(const DbmRegistration *wanted)
+{
+	dbm_check_no_control("name", wanted->name);
+	if (wanted->file_name)
+		dbm_check_no_control("file_name", wanted->file_name);
+	if (wanted->environments)
+		dbm_check_no_control("environments", dbm_environments_text(wanted->environments));
 }
 
 static text *

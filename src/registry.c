@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -73,6 +74,7 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	stored->file_name = dbm_column_text(0, 7);
 	stored->up_author = dbm_column_text(0, 8);
 	stored->down_author = dbm_column_text(0, 9);
+	stored->environments = dbm_column_datum(0, 4);
 	stored->up_sha256 = dbm_column_datum(0, 10);
 	stored->down_sha256 = dbm_column_datum(0, 11);
 	stored->is_applied = dbm_column_bool(0, 13);
@@ -90,10 +92,10 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 	bool		altered = dbm_column_bool(0, 16);	/* the hashes are not those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
-		(!altered && datumIsEqual(dbm_checksum_text(wanted->up), stored->up_sha256, false, -1));
+		(!altered && datumIsEqual(wanted->up_sha256, stored->up_sha256, false, -1));
 	stored->same_down = wanted->down == 0 ||
 		(!altered && stored->down_sha256 != 0 &&
-		 datumIsEqual(dbm_checksum_text(wanted->down), stored->down_sha256, false, -1));
+		 datumIsEqual(wanted->down_sha256, stored->down_sha256, false, -1));
 	stored->same_tokens = wanted->up == 0 ||
 		(wanted->up_script != NULL &&
 		 memcmp(VARDATA(DatumGetPointer(checksum)), wanted->up_script->checksum,
@@ -101,7 +103,7 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 	stored->same_rest = wanted->name != NULL &&
 		(wanted->version_key == 0 || strcmp(stored->version, wanted->version) == 0) &&
 		strcmp(stored->name, wanted->name) == 0 &&
-		same_environments(dbm_column_datum(0, 4), wanted->environments) &&
+		same_environments(stored->environments, wanted->environments) &&
 		(wanted->up == 0 ||
 		 (dbm_column_bool(0, 5) == wanted->up_online &&
 		  (wanted->file_name == NULL || same_text(stored->file_name, wanted->file_name)))) &&
@@ -142,17 +144,17 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 	add_registration(&params, wanted);
 	dbm_query_saved(ext, &plan_insert,
 			"INSERT INTO migrate.migration (id, version, version_key, baseline_key, name, environments,"
-			" up_online, down_online, up_statements, down_statements, checksum,"
+			" up_online, down_online, up_sets_role, down_sets_role, up_statements, down_statements, checksum,"
 			" unreadable, down_unreadable, analyzed_on, file_name,"
 			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
 			" VALUES (coalesce($17, (SELECT a.id FROM migrate.applied a"
 			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
 			" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" $5, $6, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
-			" $14, migrate.script_sha256($15), $15,"
+			" $5, $6, $21, $22, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
+			" $14, $19, $15,"
 			" CASE WHEN $16 IS NOT NULL THEN $14 END,"
 			" CASE WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-			" migrate.script_sha256($16), $16)"
+			" $20, $16)"
 			" ON CONFLICT DO NOTHING",
 			&params, SPI_OK_INSERT);
 	if (SPI_processed != 1)
@@ -218,8 +220,8 @@ dbm_registry_load(const DbmExtension *ext, const char *id, DbmRegistration *regi
 }
 
 /*
- * Change a stored migration.  The author and the approval of a script change
- * with its bytes only.
+ * Change a stored migration.  The author of a script changes with its bytes
+ * only.
  */
 void
 dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
@@ -235,29 +237,27 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			"UPDATE migrate.migration SET version = $1, version_key = $2, baseline_key = $18, name = $3,"
 			" environments = CASE WHEN $4 IS NULL THEN environments"
 			"  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" up_online = CASE WHEN $22 THEN $5 ELSE up_online END,"
-			" up_statements = CASE WHEN $22 THEN $7::pg_catalog.int4 ELSE up_statements END,"
-			" checksum = CASE WHEN $22 THEN $9 ELSE checksum END,"
-			" unreadable = CASE WHEN $22 THEN $10 ELSE unreadable END,"
+			" up_online = CASE WHEN $26 THEN $5 ELSE up_online END,"
+			" up_sets_role = CASE WHEN $26 THEN $21 ELSE up_sets_role END,"
+			" up_statements = CASE WHEN $26 THEN $7::pg_catalog.int4 ELSE up_statements END,"
+			" checksum = CASE WHEN $26 THEN $9 ELSE checksum END,"
+			" unreadable = CASE WHEN $26 THEN $10 ELSE unreadable END,"
 			" down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
+			" down_sets_role = CASE WHEN $16 IS NULL THEN down_sets_role ELSE $22 END,"
 			" down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
 			" down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
-			" analyzed_on = CASE WHEN $22 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
-			" file_name = CASE WHEN $22 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
-			" up_author = CASE WHEN $20 THEN up_author ELSE $14 END,"
-			" up_registered_at = CASE WHEN $20 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
-			" up_approved_by = CASE WHEN $20 THEN up_approved_by END,"
-			" up_approved_at = CASE WHEN $20 THEN up_approved_at END,"
-			" up_sha256 = CASE WHEN $22 THEN migrate.script_sha256($15) ELSE up_sha256 END,"
-			" up = CASE WHEN $22 THEN $15 ELSE up END,"
-			" down_author = CASE WHEN $21 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
-			" down_registered_at = CASE WHEN $21 THEN down_registered_at"
+			" analyzed_on = CASE WHEN $26 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
+			" file_name = CASE WHEN $26 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
+			" up_author = CASE WHEN $24 THEN up_author ELSE $14 END,"
+			" up_registered_at = CASE WHEN $24 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
+			" up_sha256 = CASE WHEN $26 THEN $19 ELSE up_sha256 END,"
+			" up = CASE WHEN $26 THEN $15 ELSE up END,"
+			" down_author = CASE WHEN $25 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
+			" down_registered_at = CASE WHEN $25 THEN down_registered_at"
 			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-			" down_approved_by = CASE WHEN $21 THEN down_approved_by END,"
-			" down_approved_at = CASE WHEN $21 THEN down_approved_at END,"
-			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE migrate.script_sha256($16) END,"
+			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE $20 END,"
 			" down = coalesce($16, down)"
-			" WHERE id OPERATOR(pg_catalog.=) $19",
+			" WHERE id OPERATOR(pg_catalog.=) $23",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 	verify_applied(ext, wanted);
@@ -272,34 +272,6 @@ dbm_registry_delete(const DbmExtension *ext, const char *id)
 	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
 			&params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.migration");
-}
-
-/*
- * The current user vouches for both scripts as "stored" has them.  Error
- * 55000 if somebody has changed them since.
- */
-void
-dbm_registry_approve(const DbmExtension *ext, const DbmStored *stored)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, stored->id);
-	dbm_param_text(&params, GetUserNameFromId(GetUserId(), false));
-	dbm_param_datum(&params, BYTEAOID, stored->up_sha256);
-	dbm_param_datum(&params, BYTEAOID, stored->down_sha256);
-	dbm_query(ext,
-			  "UPDATE migrate.migration SET up_approved_by = $2, up_approved_at = pg_catalog.clock_timestamp(),"
-			  " down_approved_by = CASE WHEN down IS NOT NULL THEN $2 END,"
-			  " down_approved_at = CASE WHEN down IS NOT NULL THEN pg_catalog.clock_timestamp() END"
-			  " WHERE id OPERATOR(pg_catalog.=) $1 AND NOT altered"
-			  " AND up_sha256 OPERATOR(pg_catalog.=) $3"
-			  " AND ((down_sha256 IS NULL AND $4 IS NULL) OR down_sha256 OPERATOR(pg_catalog.=) $4)",
-			  &params, SPI_OK_UPDATE);
-	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration %s was changed in the meantime", stored->version),
-				 errhint("Read it again before you approve it.")));
 }
 
 /* A migration is called in migrate.applied as it is called when registered. */
@@ -356,16 +328,18 @@ dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migrat
 
 	dbm_param_text(&params, migration->id);
 	dbm_param_int64(&params, script->ncommands);
+	dbm_param_bool(&params, script->sets_role);
 	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(script->checksum));
 	dbm_param_int64(&params, DBM_SERVER_MAJOR);
 	dbm_query(ext,
 			is_up ?
 			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $2::pg_catalog.int4,"
-			" checksum = $3, analyzed_on = $4::pg_catalog.int4 WHERE id OPERATOR(pg_catalog.=) $1" :
-			"UPDATE migrate.migration SET down_unreadable = NULL,"
+			" up_sets_role = $3, checksum = $4, analyzed_on = $5::pg_catalog.int4"
+			" WHERE id OPERATOR(pg_catalog.=) $1" :
+			"UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $3,"
 			" down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
-			"  ELSE nullif($2::pg_catalog.int4, 0) END WHERE id OPERATOR(pg_catalog.=) $1"
-			" AND $3 IS NOT NULL AND $4 IS NOT NULL",
+			"  WHEN $2 OPERATOR(pg_catalog.<>) 0 THEN $2::pg_catalog.int4 END"
+			" WHERE id OPERATOR(pg_catalog.=) $1 AND $4 IS NOT NULL AND $5 IS NOT NULL",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 }
@@ -394,12 +368,24 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_datum(params, TEXTOID, wanted->down);
 	dbm_param_text(params, wanted->id);
 	dbm_param_datum(params, NUMERICARRAYOID, wanted->baseline_key);
+	dbm_param_datum(params, BYTEAOID, wanted->up_sha256);
+	dbm_param_datum(params, BYTEAOID, wanted->down_sha256);
+	dbm_param_bool(params, up->sets_role);
+	dbm_param_bool(params, down && down->sets_role);
 }
 
 static bool
 same_text(const char *stored, const char *wanted)
 {
 	return stored != NULL && strcmp(stored, wanted) == 0;
+}
+
+/* development, test */
+char *
+dbm_environments_text(Datum environments)
+{
+	return TextDatumGetCString(OidFunctionCall2Coll(F_ARRAY_TO_STRING_ANYARRAY_TEXT, C_COLLATION_OID,
+													environments, CStringGetTextDatum(", ")));
 }
 
 static bool

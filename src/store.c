@@ -35,6 +35,8 @@ dbm_store_read(DbmRegistration *wanted)
 {
 	DbmScript  *down;
 
+	wanted->up_sha256 = dbm_checksum_text(wanted->up ? wanted->up : CStringGetTextDatum(""));
+	wanted->down_sha256 = wanted->down ? dbm_checksum_text(wanted->down) : (Datum) 0;
 	wanted->up_script = read_script(wanted, true);
 	wanted->up_online = wanted->up_script->online;
 	wanted->down_script = NULL;
@@ -260,8 +262,8 @@ changed_up(const char *version)
 	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					   psprintf("migration %s is already applied, its up script cannot be changed", version),
 					   NULL,
-					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend('%s', up, down, 'the reason');",
-								version));
+					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend(%s, 'the up script', NULL, 'the reason');",
+								dbm_literal(version)));
 }
 
 /* Two people have chosen the same version for their files. */
@@ -273,8 +275,8 @@ taken_version(const DbmStored *stored)
 								stored->name, stored->file_name ? ", from " : "",
 								stored->file_name ? stored->file_name : ""),
 					   NULL,
-					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove('%s');",
-								stored->version));
+					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove(%s);",
+								dbm_literal(stored->version)));
 }
 
 static DbmTrouble *

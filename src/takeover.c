@@ -55,8 +55,8 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
-				 errhint("Record single migrations instead: SELECT migrate.mark_applied('%s', 'the reason');",
-						 request.version)));
+				 errhint("Record single migrations instead: SELECT migrate.mark_applied(%s, 'the reason');",
+						 dbm_literal(request.version))));
 
 	record.target_schema = request.schema;
 	record.run = dbm_catalog_next_run(&request.ext);

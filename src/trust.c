@@ -7,10 +7,13 @@
  * is run only if somebody vouches for its exact bytes, its author or whoever
  * approved it, who is or could become the current user anyway.
  *
- * Vouching for the current user is not enough when the session began as
- * somebody stronger: RESET ROLE and RESET SESSION AUTHORIZATION would lead
- * back there.  Such a script runs with SECURITY_LOCAL_USERID_CHANGE, in which
- * the server refuses both.
+ * A session is lowered where the current user is not the session's, or the
+ * session's is not the one who logged in: RESET ROLE or RESET SESSION
+ * AUTHORIZATION would lead back to somebody stronger, and not only the script
+ * could say so, but every trigger and function that it sets off.  So in a
+ * lowered session every script runs with SECURITY_LOCAL_USERID_CHANGE, in
+ * which the server refuses both, unless somebody who is as strong as the one
+ * who logged in has said that these bytes may.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,21 +25,42 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
-static void consider(const char *voucher, DbmTrust *trust);
+static bool could_become_caller(const char *role_name, Oid *role);
+
+/* Would the session's user, or the one who logged in, be somebody else? */
+bool
+dbm_session_is_lowered(void)
+{
+	return GetUserId() != GetSessionUserId() || GetSessionUserId() != GetAuthenticatedUserId();
+}
 
 /*
- * May the current user run a script with this author, and this approver
- * unless NULL?  Names of roles that do not exist vouch for nothing.
+ * What it is worth that a script is of this author.  Names of roles that do
+ * not exist vouch for nothing.
  */
 DbmTrust
-dbm_trust(const char *author, const char *approver)
+dbm_trust_author(const char *author)
 {
-	DbmTrust	trust = DBM_TRUST_NONE;
+	Oid			role;
 
-	consider(author, &trust);
-	if (approver)
-		consider(approver, &trust);
-	return trust;
+	if (!could_become_caller(author, &role))
+		return DBM_TRUST_NONE;
+	return dbm_session_is_lowered() ? DBM_TRUST_RESTRICTED : DBM_TRUST_FULL;
+}
+
+/* The same for one who approved it, perhaps with SET ROLE. */
+DbmTrust
+dbm_trust_approver(const char *approver, bool may_set_role)
+{
+	Oid			role;
+
+	if (!could_become_caller(approver, &role))
+		return DBM_TRUST_NONE;
+	if (!dbm_session_is_lowered() ||
+		(may_set_role && dbm_can_become(role, GetSessionUserId()) &&
+		 dbm_can_become(role, GetAuthenticatedUserId())))
+		return DBM_TRUST_FULL;
+	return DBM_TRUST_RESTRICTED;
 }
 
 /* May the current user change what this author registered? */
@@ -55,16 +79,9 @@ dbm_stronger_user(void)
 	return GetUserId() != GetSessionUserId() ? GetSessionUserId() : GetAuthenticatedUserId();
 }
 
-static void
-consider(const char *voucher, DbmTrust *trust)
+static bool
+could_become_caller(const char *role_name, Oid *role)
 {
-	Oid			role = get_role_oid(voucher, true);
-
-	if (!OidIsValid(role) || !dbm_can_become(role, GetUserId()))
-		return;
-	if (dbm_can_become(role, GetSessionUserId()) &&
-		dbm_can_become(role, GetAuthenticatedUserId()))
-		*trust = DBM_TRUST_FULL;
-	else if (*trust == DBM_TRUST_NONE)
-		*trust = DBM_TRUST_RESTRICTED;
+	*role = get_role_oid(role_name, true);
+	return OidIsValid(*role) && dbm_can_become(*role, GetUserId());
 }

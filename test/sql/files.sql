@@ -205,7 +205,8 @@ DROP EXTENSION dbmigrate;
 CREATE EXTENSION dbmigrate;
 
 -- names are data
-SELECT id, name, up FROM show($j${"001_'; DROP TABLE x; --.sql": "SELECT 1", "002_a\nb\t\"c\".sql": "SELECT 2", "003_$(id) `id` \\q é.sql": "SELECT 3"}$j$);
+SELECT id, name, up FROM show($j${"001_'; DROP TABLE x; --.sql": "SELECT 1", "002_a b \"c\".sql": "SELECT 2", "003_$(id) `id` \\q é.sql": "SELECT 3"}$j$);
+SELECT migrate.add_files($j${"002_a\nb.sql": "SELECT 2", "003_\u001b[2J.sql": "SELECT 3", "x\u009b/up.sql": "", "4.sql": "SELECT 4"}$j$);
 
 -- a forced format reads nothing but that
 SELECT id, format, up, down, detail FROM show('{"V1__a.sql": "SELECT 1", "002_b.sql": "SELECT 2"}', 'flyway');

@@ -120,7 +120,8 @@ SELECT version FROM migrate.apply();
 SET ROLE regress_dbmigrate_author;
 SELECT migrate.add('2', 'theirs', 'CREATE TABLE priv_two (a bigint)', 'DROP TABLE priv_two; SELECT 1');
 RESET ROLE;
-SELECT up_approved_by IS NOT NULL AS up, down_approved_by IS NOT NULL AS down FROM migrate.migration WHERE version = '2';
+SELECT p.script, p.sha256 = CASE p.script WHEN 'up' THEN m.up_sha256 ELSE m.down_sha256 END AS holds
+  FROM migrate.approval p JOIN migrate.migration m ON m.id = p.migration WHERE m.version = '2' ORDER BY 1 DESC;
 SELECT * FROM migrate.rollback();
 SELECT migrate.approve('2');
 SELECT version FROM migrate.rollback();
@@ -198,6 +199,10 @@ SELECT priv_attack(a, s) FROM (VALUES
     ('set_config', 'SELECT set_config(''role'', ''none'', false)'),
     ('session authorization', 'SET SESSION AUTHORIZATION DEFAULT'),
     ('reset all', 'SET SESSION AUTHORIZATION DEFAULT'),
+    ('named, with a cast', 'SELECT set_config(setting_name => ''role''::text, new_value => ''none'', is_local => true)'),
+    ('dynamic', 'DO $x$ BEGIN EXECUTE ''SET ROLE NONE''; END $x$'),
+    ('dynamic set_config', 'SELECT set_config(''ro'' || ''le'', ''none'', false)'),
+    ('dynamic session authorization', 'DO $x$ BEGIN EXECUTE ''SET SESSION AUTHORIZATION DEFAULT''; END $x$'),
     ('in a block', 'DO $x$ BEGIN EXECUTE ''RESET ROLE''; INSERT INTO priv_canary VALUES (current_user); END $x$'),
     ('function with set', 'CREATE FUNCTION priv_f() RETURNS void LANGUAGE sql SET role = ''none'' AS ''INSERT INTO public.priv_canary VALUES (current_user)''; SELECT priv_f()'),
     ('with hold', 'CREATE FUNCTION priv_g() RETURNS int LANGUAGE plpgsql AS ''BEGIN RESET ROLE; INSERT INTO public.priv_canary VALUES (current_user); RETURN 1; END''; DECLARE c CURSOR WITH HOLD FOR SELECT priv_g()'),
@@ -217,6 +222,12 @@ SET ROLE regress_dbmigrate_app;
 SELECT migrate.add('5', 'approved', 'RESET ROLE; INSERT INTO priv_canary VALUES (''approved'')');
 RESET ROLE;
 SELECT migrate.approve('5');
+SET ROLE regress_dbmigrate_app;
+SELECT version FROM migrate.apply();
+SELECT migrate.approve('5', may_set_role => true);
+SELECT version FROM migrate.apply();
+RESET ROLE;
+SELECT migrate.approve('5', may_set_role => true);
 SET ROLE regress_dbmigrate_app;
 SELECT version FROM migrate.apply();
 RESET ROLE;

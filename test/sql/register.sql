@@ -52,7 +52,7 @@ SELECT migrate.approve(NULL);
 SELECT migrate.amend(NULL, NULL, NULL, 'r');
 
 -- names are data
-SELECT migrate.add('600', E'it''s "100%" \\ %s %n\n$(rm) é', 'SELECT 1');
+SELECT migrate.add('600', E'it''s "100%" \\ %s %n $(rm) é', 'SELECT 1');
 SELECT name FROM migrate.migration WHERE version = '600';
 SELECT migrate.add('601', '', 'SELECT 1');
 

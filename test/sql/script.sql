@@ -101,4 +101,14 @@ SELECT migrate.add('2', 'commits', 'DO $$ BEGIN COMMIT; END $$');
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE script_t;
+-- pg_stat_activity shows whole characters, wherever they are cut
+SELECT migrate.remove('2');
+CREATE TABLE script_seen (q text);
+SELECT migrate.add('90', repeat('é', 200), '/* x */ INSERT INTO script_seen SELECT query FROM pg_stat_get_activity(pg_backend_pid()) --'),
+       migrate.add('91', 'x' || repeat('é', 200), 'INSERT INTO script_seen SELECT query /* ' || repeat('é', 200) || ' */ FROM pg_stat_get_activity(pg_backend_pid())'),
+       migrate.add('92', 'y', 'INSERT INTO script_seen SELECT query /* x' || repeat('é', 200) || ' */ FROM pg_stat_get_activity(pg_backend_pid())');
+SELECT count(*) FROM migrate.apply();
+SELECT length(convert_from(convert_to(q, 'UTF8'), 'UTF8')) > 100 AS whole FROM script_seen;
+DROP TABLE script_seen;
+
 DROP EXTENSION dbmigrate;

@@ -48,6 +48,7 @@ SHOW lock_timeout;
 -- a migration that drops the role it runs as
 CREATE ROLE regress_dbmigrate_gone SUPERUSER;
 SELECT migrate.add('10', 'suicide', $$ SET SESSION AUTHORIZATION DEFAULT; DROP ROLE regress_dbmigrate_gone $$);
+SELECT migrate.approve('10', may_set_role => true);
 SET ROLE regress_dbmigrate_gone;
 SELECT count(*) FROM migrate.apply();
 RESET ROLE;
@@ -59,10 +60,73 @@ SELECT count(*) FROM migrate.apply();
 TABLE state_temp;
 EXECUTE state_p;
 
+-- what a commit would have ended, ends with each migration: ON COMMIT DROP ...
+CREATE TABLE state_users (a int);
+SELECT migrate.add('12', 'scratch', $$ CREATE TEMP TABLE state_users ON COMMIT DROP AS SELECT 1 AS a;
+    CREATE TEMP TABLE IF NOT EXISTS state_scratch (a int UNIQUE) ON COMMIT DROP;
+    CREATE TABLE pg_temp."State Odd" (a int) ON COMMIT DROP; CREATE VIEW pg_temp.state_over AS SELECT * FROM state_scratch $$);
+SELECT migrate.add('13', 'scratch again', $$ CREATE LOCAL TEMPORARY TABLE state_scratch (a int) ON COMMIT DROP; ALTER TABLE state_users ADD b int $$);
+SELECT version FROM migrate.apply();
+SELECT attname FROM pg_attribute WHERE attrelid = 'public.state_users'::regclass AND attnum > 0;
+-- ... and cursors, but for those WITH HOLD
+SELECT migrate.add('14', 'cursor', $$ DECLARE state_c CURSOR FOR SELECT * FROM state_users; FETCH 1 FROM state_c;
+    DECLARE state_h CURSOR WITH HOLD FOR SELECT 7 AS held $$);
+SELECT migrate.add('15', 'the same cursor', $$ ALTER TABLE state_users ADD c int; DECLARE state_c CURSOR FOR SELECT 1;
+    DO 'DECLARE r refcursor := ''state_open''; BEGIN OPEN r FOR SELECT 1; END' $$);
+BEGIN;
+SELECT version FROM migrate.apply();
+SELECT name FROM pg_cursors WHERE name LIKE 'state%' ORDER BY 1;
+FETCH state_h;
+COMMIT;
+CLOSE state_h;
+-- the caller's own things are left alone
+SELECT migrate.add('16', 'drops', $$ CREATE TEMP TABLE IF NOT EXISTS state_mine (a int) ON COMMIT DROP; SELECT 1 $$);
+SELECT migrate.add('17', 'more', $$ DECLARE state_c CURSOR FOR SELECT 2; SELECT 1 $$);
+BEGIN;
+CREATE TEMP TABLE state_mine ON COMMIT DROP AS SELECT 1 AS a;
+CREATE TEMP TABLE state_rows ON COMMIT DELETE ROWS AS SELECT 2 AS a;
+INSERT INTO state_rows VALUES (2);
+DECLARE state_c1 CURSOR FOR SELECT 1 AS one;
+DO $$ DECLARE r refcursor := 'state_c2'; BEGIN OPEN r FOR SELECT 2 AS two; PERFORM migrate.apply(); END $$;
+FETCH state_c1;
+FETCH state_c2;
+TABLE state_mine;
+TABLE state_rows;
+COMMIT;
+SELECT version, state FROM migrate.status() WHERE version IN ('16', '17');
+
+-- a temporary relation that hides a permanent one is an error before anything runs
+SELECT migrate.add('18', 'temporary', $$ CREATE TEMP TABLE state_users AS SELECT 1 AS a $$);
+SELECT migrate.add('19', 'means the permanent one', $$ ALTER TABLE state_users ADD d int $$);
+SELECT version FROM migrate.apply();
+\echo :LAST_ERROR_SQLSTATE
+SELECT version FROM migrate.apply(1);
+SELECT version FROM migrate.apply();
+DROP TABLE pg_temp.state_users;
+CREATE TEMP VIEW state_users AS SELECT 1;
+SELECT version FROM migrate.apply();
+DROP VIEW pg_temp.state_users;
+CREATE TEMP TABLE state_t (a int CONSTRAINT state_index PRIMARY KEY);
+CREATE INDEX state_index ON public.state_users (a);
+SELECT version FROM migrate.apply();
+DROP TABLE state_t;
+-- unless pg_temp is searched later, or there is a target schema
+CREATE TEMP TABLE state_users (a int);
+SELECT migrate.add('20', 'elsewhere', $$ CREATE TABLE state_elsewhere (a int); DROP TABLE state_elsewhere $$);
+SET search_path = public, pg_temp;
+SELECT version FROM migrate.apply(1);
+RESET search_path;
+SELECT version FROM migrate.apply();
+SELECT migrate.baseline('19', 'state_other');
+SELECT version FROM migrate.apply(schema => 'state_other');
+SELECT version FROM migrate.apply(schema => 'state_other', extra_search_path => 'public');
+DROP TABLE pg_temp.state_users;
+SELECT version FROM migrate.apply();
+
 RESET lock_timeout;
 RESET work_mem;
 DROP SCHEMA state_other CASCADE;
 DROP FUNCTION state_look, state_f;
-DROP TABLE state_seen;
+DROP TABLE state_seen, public.state_users;
 DROP ROLE regress_dbmigrate_state, regress_dbmigrate_gone;
 DROP EXTENSION dbmigrate;
