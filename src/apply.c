@@ -32,7 +32,7 @@ typedef struct Run
 	const char *schema;			/* target schema, "" is the database as it is */
 	const char *search_path;	/* to set for each script, or NULL */
 	int64		number;
-	List	   *cursors;		/* names of those that the caller has opened */
+	List	   *cursors;		/* the caller's, see leftover.c */
 	bool		check_deferred; /* the last script may have left events */
 	DbmLabel	last;			/* that script */
 } Run;

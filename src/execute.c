@@ -45,7 +45,7 @@ typedef struct Section
 	char	   *label;
 	const char *search_path;	/* to set, or NULL */
 	bool		restricted;		/* no SET ROLE */
-	List	   *cursors;		/* names of the caller's */
+	List	   *cursors;		/* the caller's, see leftover.c */
 	DbmLeftover *leftover;
 	DbmScript  *script;			/* or NULL */
 	DbmExecution *execution;
@@ -73,7 +73,7 @@ static void check_user(Oid user, Oid session_user);
  * Run a script.  Unqualified names go by "search_path" if that is not NULL.
  * If "restricted", SET ROLE and its relatives are refused, and nothing is
  * left behind that would run later without that restriction.  "cursors" are
- * the caller's, by name; those that the script opens end with it.
+ * the caller's; those that the script opens end with it.
  *
  * Needs SPI to be connected.  Errors are the server's own, with one line of
  * context.  On return the settings, the user and the security context are as

@@ -48,9 +48,16 @@ typedef struct Prepared
 	const char *text;
 } Prepared;
 
+/* A cursor of the caller's. */
+typedef struct Cursor
+{
+	const char *name;
+	const char *text;
+} Cursor;
+
 struct DbmLeftover
 {
-	List	   *cursors;		/* names of the caller's */
+	List	   *cursors;		/* Cursor */
 	bool		restricted;
 	const char *expected;		/* the ON COMMIT DROP table now being made */
 	List	   *dropped_at_end; /* OIDs of those that were */
@@ -70,6 +77,7 @@ static List *depending_on(Oid class, Oid object);
 static List *prepared_statements(void);
 static void drop_expected(DbmLeftover *leftover);
 static void close_cursors(DbmLeftover *leftover);
+static bool is_callers(DbmLeftover *leftover, Portal portal);
 static void drop_temporary(DbmLeftover *leftover);
 static char *describe(const ObjectAddress *object);
 static bool is_listed(List *objects, const ObjectAddress *object);
@@ -80,19 +88,27 @@ static void deallocate(DbmLeftover *leftover);
 static bool was_prepared(DbmLeftover *leftover, const Prepared *statement);
 
 /*
- * The names of the cursors that the statement which called us has opened
- * before; those of earlier statements are told by their time.
+ * The cursors that the statement which called us has opened before; those of
+ * earlier statements are told by their time.
  */
 List *
 dbm_leftover_callers_cursors(void)
 {
-	List	   *names = NIL;
+	List	   *cursors = NIL;
 	uint64		n = find_cursors();
 
 	for (uint64 row = 0; row < n; row++)
-		names = lappend(names, dbm_column_text(row, 1));
+	{
+		Cursor	   *cursor = palloc(sizeof(Cursor));
+		Portal		portal;
+
+		cursor->name = dbm_column_text(row, 1);
+		portal = GetPortalByName(cursor->name);
+		cursor->text = PortalIsValid(portal) ? pstrdup(portal->sourceText) : "";
+		cursors = lappend(cursors, cursor);
+	}
 	SPI_freetuptable(SPI_tuptable);
-	return names;
+	return cursors;
 }
 
 /*
@@ -220,12 +236,9 @@ close_cursors(DbmLeftover *leftover)
 	{
 		char	   *name = dbm_column_text(row, 1);
 		Portal		portal = GetPortalByName(name);
-		ListCell   *lc;
 
-		foreach(lc, leftover->cursors)
-			if (strcmp(lfirst(lc), name) == 0)
-				break;
-		if (lc || !PortalIsValid(portal) || portal->createSubid == InvalidSubTransactionId)
+		if (!PortalIsValid(portal) || portal->createSubid == InvalidSubTransactionId ||
+			is_callers(leftover, portal))
 			continue;
 		if (!dbm_column_bool(row, 2))
 			PortalDrop(portal, false);
@@ -236,6 +249,22 @@ close_cursors(DbmLeftover *leftover)
 					 errdetail("Its query would run at commit, with the rights of the session.")));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Not one that has taken its name. */
+static bool
+is_callers(DbmLeftover *leftover, Portal portal)
+{
+	ListCell   *lc;
+
+	foreach(lc, leftover->cursors)
+	{
+		const Cursor *cursor = lfirst(lc);
+
+		if (strcmp(cursor->name, portal->name) == 0 && strcmp(cursor->text, portal->sourceText) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* As the server would at a commit. */

@@ -114,6 +114,11 @@ SELECT version FROM migrate.apply();
 COMMIT;
 FETCH low_held;
 CLOSE low_held;
+SELECT migrate.add('8', 'takes the place of the cursor', 'CLOSE low_held; DECLARE low_held CURSOR WITH HOLD FOR SELECT low.up(''held'')');
+BEGIN;
+DO $$ BEGIN EXECUTE 'DECLARE low_held CURSOR WITH HOLD FOR SELECT 1'; PERFORM migrate.apply(); END $$;
+ROLLBACK;
+SELECT migrate.remove('8');
 DROP TABLE low_mine;
 DROP FUNCTION pg_temp.low_mine;
 
