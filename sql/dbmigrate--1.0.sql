@@ -186,17 +186,83 @@ CREATE VIEW migrate.schema_migrations AS
 COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
 
 --
+-- What the functions return.  Types with a name, so that a later version adds
+-- columns with ALTER TYPE, and no function has to be dropped for that, nor the
+-- grants on it.
+--
+
+CREATE TYPE migrate.migration_state AS (
+    id           text,
+    version      text,
+    version_key  numeric[],
+    name         text,
+    state        text,
+    applied_at   timestamptz,
+    applied_by   text,
+    duration     interval,
+    can_rollback boolean,
+    "position"   bigint,
+    registered   boolean,
+    baseline     boolean,
+    to_run       boolean
+);
+COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns';
+
+CREATE TYPE migrate.migration_status AS (
+    version      text,
+    name         text,
+    state        text,
+    applied_at   timestamptz,
+    applied_by   text,
+    duration     interval,
+    can_rollback boolean
+);
+COMMENT ON TYPE migrate.migration_status IS 'what migrate.status() returns';
+
+CREATE TYPE migrate.pending_migration AS (
+    version text,
+    name    text,
+    state   text
+);
+COMMENT ON TYPE migrate.pending_migration IS 'what migrate.pending() returns';
+
+CREATE TYPE migrate.migration_run AS (
+    version    text,
+    name       text,
+    action     text,
+    statements bigint,
+    rows       bigint,
+    duration   interval
+);
+COMMENT ON TYPE migrate.migration_run IS 'what migrate.apply(), rollback() and redo() return';
+
+CREATE TYPE migrate.registered_file AS (
+    version text,
+    name    text,
+    result  text,
+    format  text,
+    file    text,
+    detail  text
+);
+COMMENT ON TYPE migrate.registered_file IS 'what migrate.add_file(), add_files() and load() return';
+
+CREATE TYPE migrate.adopted_migration AS (
+    version    text,
+    name       text,
+    result     text,
+    applied_at timestamptz,
+    applied_by text,
+    detail     text
+);
+COMMENT ON TYPE migrate.adopted_migration IS 'what migrate.adopt() returns';
+
+--
 -- What state each migration is in.  The one definition: the functions below
 -- and those in C read it.  STABLE, so that it is merged into their queries.
 --
 
-CREATE FUNCTION migrate.state(
-    schema text,
-    OUT id text, OUT version text, OUT version_key numeric[], OUT name text, OUT state text,
-    OUT applied_at timestamptz, OUT applied_by text, OUT duration interval,
-    OUT can_rollback boolean, OUT "position" bigint, OUT registered boolean,
-    OUT baseline boolean, OUT to_run boolean)
-RETURNS SETOF record
+CREATE FUNCTION migrate.state(schema text)
+RETURNS SETOF migrate.migration_state
 LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT s.id, s.version, s.version_key, s.name, s.state, s.applied_at, s.applied_by, s.duration,
@@ -276,33 +342,30 @@ COMMENT ON FUNCTION migrate."create"(text, text, text) IS
 CREATE FUNCTION migrate.add_file(
     filename text,
     content text,
-    format text DEFAULT 'auto',
-    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
-RETURNS SETOF record
+    format text DEFAULT 'auto')
+RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_add_file';
 COMMENT ON FUNCTION migrate.add_file(text, text, text) IS
-    'register a migration from the name and the content of a file';
+    'register a migration from the name and the content of a file: version, name, result, format, file, detail';
 
 CREATE FUNCTION migrate.add_files(
     files jsonb,
-    format text DEFAULT 'auto',
-    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
-RETURNS SETOF record
+    format text DEFAULT 'auto')
+RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_add_files';
 COMMENT ON FUNCTION migrate.add_files(jsonb, text) IS
-    'register the migrations of a directory, given as {"name": "content", ...}';
+    'register the migrations of a directory, given as {"name": "content", ...}: version, name, result, format, file, detail';
 
 CREATE FUNCTION migrate.load(
     directory text,
-    format text DEFAULT 'auto',
-    OUT version text, OUT name text, OUT result text, OUT format text, OUT file text, OUT detail text)
-RETURNS SETOF record
+    format text DEFAULT 'auto')
+RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_load';
 COMMENT ON FUNCTION migrate.load(text, text) IS
-    'register the migrations of a directory on the server';
+    'register the migrations of a directory on the server: version, name, result, format, file, detail';
 
 CREATE FUNCTION migrate.remove(version text)
 RETURNS void
@@ -331,65 +394,55 @@ COMMENT ON FUNCTION migrate.approve(text, bytea, boolean) IS
 CREATE FUNCTION migrate.apply(
     steps integer DEFAULT NULL,
     schema text DEFAULT '',
-    extra_search_path text DEFAULT '',
-    OUT version text, OUT name text, OUT action text,
-    OUT statements bigint, OUT rows bigint, OUT duration interval)
-RETURNS SETOF record
+    extra_search_path text DEFAULT '')
+RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply';
 COMMENT ON FUNCTION migrate.apply(integer, text, text) IS
-    'run all pending migrations, or the next few, in the present transaction';
+    'run all pending migrations, or the next few, in the present transaction: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.apply_to(
     target_version text,
     schema text DEFAULT '',
-    extra_search_path text DEFAULT '',
-    OUT version text, OUT name text, OUT action text,
-    OUT statements bigint, OUT rows bigint, OUT duration interval)
-RETURNS SETOF record
+    extra_search_path text DEFAULT '')
+RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply_to';
 COMMENT ON FUNCTION migrate.apply_to(text, text, text) IS
-    'run the pending migrations up to and including a version';
+    'run the pending migrations up to and including a version: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.rollback(
     steps integer DEFAULT 1,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL,
-    OUT version text, OUT name text, OUT action text,
-    OUT statements bigint, OUT rows bigint, OUT duration interval)
-RETURNS SETOF record
+    confirm text DEFAULT NULL)
+RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_rollback';
 COMMENT ON FUNCTION migrate.rollback(integer, text, text, text) IS
-    'roll back the migrations applied last';
+    'roll back the migrations applied last: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.rollback_to(
     target_version text,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL,
-    OUT version text, OUT name text, OUT action text,
-    OUT statements bigint, OUT rows bigint, OUT duration interval)
-RETURNS SETOF record
+    confirm text DEFAULT NULL)
+RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_rollback_to';
 COMMENT ON FUNCTION migrate.rollback_to(text, text, text, text) IS
-    'roll back what was applied after a version; 0 rolls back everything';
+    'roll back what was applied after a version; 0 rolls back everything: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.redo(
     steps integer DEFAULT 1,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL,
-    OUT version text, OUT name text, OUT action text,
-    OUT statements bigint, OUT rows bigint, OUT duration interval)
-RETURNS SETOF record
+    confirm text DEFAULT NULL)
+RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_redo';
 COMMENT ON FUNCTION migrate.redo(integer, text, text, text) IS
-    'roll back the migrations applied last and apply exactly those again';
+    'roll back the migrations applied last and apply exactly those again: version, name, action, statements, rows, duration';
 
 --
 -- Knowing.  SECURITY DEFINER, so that EXECUTE is all a reader needs and no
@@ -397,12 +450,8 @@ COMMENT ON FUNCTION migrate.redo(integer, text, text, text) IS
 -- depend on nobody's search_path.
 --
 
-CREATE FUNCTION migrate.status(
-    schema text DEFAULT '',
-    OUT version text, OUT name text, OUT state text,
-    OUT applied_at timestamptz, OUT applied_by text, OUT duration interval,
-    OUT can_rollback boolean)
-RETURNS SETOF record
+CREATE FUNCTION migrate.status(schema text DEFAULT '')
+RETURNS SETOF migrate.migration_status
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -410,12 +459,10 @@ BEGIN ATOMIC
       FROM migrate.state(coalesce($1, '')) s
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
-COMMENT ON FUNCTION migrate.status(text) IS 'every known migration, in order, with its state';
+COMMENT ON FUNCTION migrate.status(text) IS 'every known migration, in order: version, name, state, applied_at, applied_by, duration, can_rollback';
 
-CREATE FUNCTION migrate.pending(
-    schema text DEFAULT '',
-    OUT version text, OUT name text, OUT state text)
-RETURNS SETOF record
+CREATE FUNCTION migrate.pending(schema text DEFAULT '')
+RETURNS SETOF migrate.pending_migration
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -424,7 +471,7 @@ BEGIN ATOMIC
      WHERE s.to_run
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
-COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order';
+COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state';
 
 CREATE FUNCTION migrate.version(schema text DEFAULT '')
 RETURNS text
@@ -534,14 +581,12 @@ CREATE FUNCTION migrate.adopt(
     version_column text DEFAULT NULL,
     time_column text DEFAULT NULL,
     name_column text DEFAULT NULL,
-    schema text DEFAULT '',
-    OUT version text, OUT name text, OUT result text,
-    OUT applied_at timestamptz, OUT applied_by text, OUT detail text)
-RETURNS SETOF record
+    schema text DEFAULT '')
+RETURNS SETOF migrate.adopted_migration
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_adopt';
 COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text) IS
-    'read another tool''s history table and continue from it';
+    'read another tool''s history table and continue from it: version, name, result, applied_at, applied_by, detail';
 
 --
 -- Privileges.  Nobody but the owner may do anything, until granted; the
