@@ -22,6 +22,11 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_script_sha256';
 COMMENT ON FUNCTION migrate.script_sha256(text) IS 'SHA-256 of the exact bytes of a script';
 
+CREATE FUNCTION migrate.environment() RETURNS text
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_environment';
+COMMENT ON FUNCTION migrate.environment() IS 'the environment of this database: dbmigrate.environment, which only superusers set; empty if nobody has';
+
 --
 -- Tables
 --
@@ -285,7 +290,7 @@ BEGIN ATOMIC
                WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b
                                        WHERE b.target_schema = $1 AND b.baseline) THEN 'applied'
                WHEN m.environments IS NOT NULL
-                    AND NOT coalesce(lower(current_setting('dbmigrate.environment', true))
+                    AND NOT coalesce(lower(migrate.environment())
                                      = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
                -- the newest baseline script runs first, and only where nothing did
                WHEN m.baseline_key IS NOT NULL

@@ -17,6 +17,7 @@
 #include "parser/parse_node.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc_tables.h"
 
 #if PG_VERSION_NUM < 150000
 #error "dbmigrate needs PostgreSQL 15 or later"
@@ -79,6 +80,20 @@ dbm_check_insert_rights(ParseState *pstate, ParseNamespaceItem *nsitem,
 	nsitem->p_perminfo->requiredPerms = ACL_INSERT;
 	nsitem->p_perminfo->insertedCols = columns;
 	ExecCheckPermissions(pstate->p_rtable, list_make1(nsitem->p_perminfo), true);
+#endif
+}
+
+/* A setting by its name, NULL if there is none.  16 exports the way to find one. */
+static inline struct config_generic *
+dbm_find_setting(const char *name)
+{
+#if PG_VERSION_NUM < 160000
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (pg_strcasecmp(get_guc_variables()[i]->name, name) == 0)
+			return get_guc_variables()[i];
+	return NULL;
+#else
+	return find_option(name, false, true, 0);
 #endif
 }
 

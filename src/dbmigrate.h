@@ -25,10 +25,11 @@ typedef enum DbmOutOfOrder
 	DBM_OUT_OF_ORDER_ALLOW
 } DbmOutOfOrder;
 
-extern char *dbm_environment;
 extern int	dbm_out_of_order;
 extern int	dbm_lock_wait;		/* milliseconds */
 extern bool dbm_progress;
+
+extern const char *dbm_environment(void);
 
 /* version.c */
 

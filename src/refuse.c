@@ -48,11 +48,11 @@ dbm_refuse_unconfirmed(const char *confirm)
 
 	if (confirm == NULL)
 	{
-		if (dbm_environment && pg_strcasecmp(dbm_environment, "production") == 0)
+		if (pg_strcasecmp(dbm_environment(), "production") == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("rolling back in production needs a confirmation"),
-					 errdetail("The environment of database \"%s\" is \"%s\".", database, dbm_environment),
+					 errdetail("The environment of database \"%s\" is \"%s\".", database, dbm_environment()),
 					 errhint("Add the argument: confirm => %s", quote_literal_cstr(database))));
 	}
 	else if (strcmp(confirm, database) != 0)
