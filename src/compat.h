@@ -95,7 +95,7 @@ dbm_executor_run(QueryDesc *query)
 
 /* 18 has it before the declaration, as C11 does, and not behind it. */
 #if PG_VERSION_NUM < 180000
-#define pg_noreturn __attribute__((noreturn))
+#define pg_noreturn pg_attribute_noreturn()
 #endif
 
 /* 18 lets a module tell its name and version. */
