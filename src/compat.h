@@ -93,6 +93,13 @@ dbm_executor_run(QueryDesc *query)
 #endif
 }
 
+/* 19 has a threshold for each kind of process. */
+#if PG_VERSION_NUM < 190000
+#define dbm_log_min_messages() log_min_messages
+#else
+#define dbm_log_min_messages() (log_min_messages[MyBackendType])
+#endif
+
 /* 18 has it before the declaration, as C11 does, and not behind it. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
