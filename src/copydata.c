@@ -241,7 +241,6 @@ plan_copy(const CopyJob *job)
 	plan->canSetTag = true;
 	plan->planTree = &scan->scan.plan;
 	dbm_plan_relations(plan, job->pstate);
-	plan->resultRelations = list_make1_int(1);
 	plan->relationOids = list_make1_oid(RelationGetRelid(job->rel));
 	plan->stmt_location = job->raw->stmt_location;
 	plan->stmt_len = job->raw->stmt_len;
