@@ -7,10 +7,8 @@
 
 EXTENSION  = dbmigrate
 MODULE_big = dbmigrate
-PGFILEDESC = "dbmigrate - schema migrations inside the database"
 
 OBJS = \
-	$(WIN32RES) \
 	src/addfiles.o \
 	src/adopt.o \
 	src/adoptreport.o \

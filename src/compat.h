@@ -63,28 +63,46 @@ dbm_schema_aclcheck(Oid schema, Oid role, AclMode mode)
 }
 
 /*
- * Check that the current user may insert the given columns (pull_varattno
- * numbering) into the relation behind nsitem.  16 moved the permission fields
+ * Where requiredPerms and insertedCols of a namespace item are: 16 moved them
  * from the range table entry into a node of their own.
  */
-static inline void
-dbm_check_insert_rights(ParseState *pstate, ParseNamespaceItem *nsitem,
-						Bitmapset *columns)
-{
 #if PG_VERSION_NUM < 160000
-	nsitem->p_rte->requiredPerms = ACL_INSERT;
-	nsitem->p_rte->insertedCols = columns;
-	ExecCheckRTPerms(pstate->p_rtable, true);
+#define dbm_permissions(nsitem) ((nsitem)->p_rte)
 #else
-	nsitem->p_perminfo->requiredPerms = ACL_INSERT;
-	nsitem->p_perminfo->insertedCols = columns;
-	ExecCheckPermissions(pstate->p_rtable, list_make1(nsitem->p_perminfo), true);
+#define dbm_permissions(nsitem) ((nsitem)->p_perminfo)
+#endif
+
+/* Hand the relations of a parse state, and the rights on them, to a plan. */
+static inline void
+dbm_plan_relations(PlannedStmt *plan, ParseState *pstate)
+{
+	plan->rtable = pstate->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	plan->permInfos = pstate->p_rteperminfos;
 #endif
 }
 
+/* Run a query to its end.  18 has no plans that are run only once any more. */
+static inline void
+dbm_executor_run(QueryDesc *query)
+{
+#if PG_VERSION_NUM < 180000
+	ExecutorRun(query, ForwardScanDirection, 0, true);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0);
+#endif
+}
+
+/* 19 has a threshold for each kind of process. */
+#if PG_VERSION_NUM < 190000
+#define dbm_log_min_messages() log_min_messages
+#else
+#define dbm_log_min_messages() (log_min_messages[MyBackendType])
+#endif
+
 /* 18 has it before the declaration, as C11 does, and not behind it. */
 #if PG_VERSION_NUM < 180000
-#define pg_noreturn __attribute__((noreturn))
+#define pg_noreturn pg_attribute_noreturn()
 #endif
 
 /* 18 lets a module tell its name and version. */

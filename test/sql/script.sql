@@ -53,6 +53,25 @@ SELECT migrate.add('1', 'x', E'SELECT 1;\n\\.\n');
 SELECT migrate.add('1', 'x', E'\\restricted\nSELECT 1;');
 SELECT migrate.add('1', 'x', 'SELECT 1', E'\n\\! rm -rf /');
 
+-- lines that end with CR LF, or with CR alone: the same numbers
+CREATE FUNCTION pg_temp.line(script text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    context text;
+BEGIN
+    PERFORM migrate.add('1', 'x', script);
+    PERFORM migrate.apply();
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+    RETURN substring(context FROM '\(up\)[^\n]*');
+END $$;
+SELECT pg_temp.line(replace(script, E'\n', line_end)), to_json(line_end), to_json(script)
+FROM unnest(ARRAY[E'\n', E'\r\n', E'\r']) line_end,
+    unnest(ARRAY[E'SELECT 1;\n\n  \\gset\n', E'SELECT 1;\n\nSELECT\n2;\n/*\n*/ SELECT 1/0;\n']) script
+ORDER BY script COLLATE "C", line_end COLLATE "C";
+SELECT migrate.add('1', 'x', E'COPY t FROM stdin;\r1\r\\.\rSELECT 1;\r');
+SELECT migrate.add('1', 'x', E'COPY t FROM stdin;\r1\r\\.\rSELECT 1;\n');
+
 -- transaction statements, in any dress
 CREATE FUNCTION pg_temp.refused(script text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
