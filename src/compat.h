@@ -14,9 +14,18 @@
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "nodes/parsenodes.h"
 #include "parser/parse_node.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+
+/* 19 moved get_database_name() to utils/lsyscache.h. */
+#if PG_VERSION_NUM < 190000
+#include "commands/dbcommands.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "dbmigrate needs PostgreSQL 15 or later"
@@ -112,5 +121,65 @@ dbm_executor_run(QueryDesc *query)
 #define DBM_MODULE_MAGIC \
 	PG_MODULE_MAGIC_EXT(.name = "dbmigrate", .version = DBMIGRATE_VERSION)
 #endif
+
+/*
+ * Are string literals standard ones for this session's statements?  19 knows
+ * no others.
+ */
+static inline bool
+dbm_strings_are_standard(void)
+{
+#if PG_VERSION_NUM < 190000
+	return standard_conforming_strings;
+#else
+	return true;
+#endif
+}
+
+/* Have a scanner take literals as standard strings, whatever the settings. */
+static inline void
+dbm_scan_standard_strings(core_yy_extra_type *extra)
+{
+	extra->backslash_quote = BACKSLASH_QUOTE_ON;
+#if PG_VERSION_NUM < 190000
+	extra->escape_string_warning = false;
+	extra->standard_conforming_strings = true;
+#endif
+}
+
+/*
+ * Is there a conversion from this encoding to UTF-8?  The bytes of SQL_ASCII
+ * may be anything, and MULE_INTERNAL, which 19 dropped, has no way out.
+ */
+static inline bool
+dbm_encoding_converts(int encoding)
+{
+#if PG_VERSION_NUM < 190000
+	if (encoding == PG_MULE_INTERNAL)
+		return false;
+#endif
+	return encoding != PG_SQL_ASCII;
+}
+
+/*
+ * 19 made CLUSTER a case of REPACK, with options and no table alike, and has
+ * a second refresh of subscriptions, which any transaction may do.
+ */
+#if PG_VERSION_NUM < 190000
+#define T_RepackStmt T_ClusterStmt
+#define RepackStmt ClusterStmt
+#define ALTER_SUBSCRIPTION_REFRESH_PUBLICATION ALTER_SUBSCRIPTION_REFRESH
+#endif
+
+/* WAIT FOR LSN came with 19. */
+static inline bool
+dbm_is_wait(Node *stmt)
+{
+#if PG_VERSION_NUM < 190000
+	return false;
+#else
+	return IsA(stmt, WaitStmt);
+#endif
+}
 
 #endif							/* DBMIGRATE_COMPAT_H */

@@ -142,7 +142,7 @@ run_section(Section *section, void (*body) (Section *))
 	{
 		if (section->search_path)
 			set_guc("search_path", section->search_path);
-		if (!standard_conforming_strings)
+		if (!dbm_strings_are_standard())
 			set_guc("standard_conforming_strings", "on");
 		if (section->restricted)
 			SetUserIdAndSecContext(caller.id, caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -287,7 +287,7 @@ check_result(int result)
 static void
 check_strings(void)
 {
-	if (!standard_conforming_strings)
+	if (!dbm_strings_are_standard())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration must not switch standard_conforming_strings off")));

@@ -27,7 +27,9 @@ SHOW search_path;
 SELECT migrate.add('3', 'drop', 'DROP TABLE precious');
 SELECT * FROM migrate.apply(schema => 'tenant_1');
 SELECT migrate.add('3', 'helper', 'CREATE TABLE t3 AS SELECT helper() AS h', 'DROP TABLE t3');
+\set VERBOSITY terse
 SELECT * FROM migrate.apply(schema => 'tenant_1');
+\set VERBOSITY default
 SELECT version, rows FROM migrate.apply(schema => 'tenant_1', extra_search_path => 'shared, "$user"');
 SELECT regexp_replace(search_path::text, 'pg_temp_\d+', 'pg_temp') AS path FROM migrate.history WHERE migration = '3';
 SELECT version, action FROM migrate.redo(2, schema => 'tenant_1', extra_search_path => 'shared');
