@@ -29,8 +29,10 @@ OBJS = \
 	src/fileset.o \
 	src/filesettings.o \
 	src/foreign.o \
+	src/foreignaccess.o \
 	src/foreignlock.o \
 	src/foreignread.o \
+	src/foreignrows.o \
 	src/foreignsum.o \
 	src/format.o \
 	src/known.o \
@@ -54,7 +56,8 @@ OBJS = \
 	src/target.o \
 	src/tokens.o \
 	src/trust.o \
-	src/version.o
+	src/version.o \
+	src/wait.o
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
 SCRIPTS = bin/dbmigrate
