@@ -20,8 +20,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -67,7 +69,16 @@ dbm_catalog_open(DbmExtension *ext)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
-	look_up_extension(ext);
+	Oid			found;
+
+	/* whoever is dropping it right now comes first */
+	do
+	{
+		look_up_extension(ext);
+		found = ext->oid;
+		LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
+		look_up_extension(ext);
+	} while (ext->oid != found);
 	ext->schema = get_namespace_oid("migrate", false);
 	SPI_connect();
 	MemoryContextSwitchTo(caller);
@@ -79,7 +90,7 @@ dbm_catalog_close(void)
 	SPI_finish();
 }
 
-/* Has the script just run dropped the extension under us? */
+/* Has the script just run dropped the extension under us, or renamed its tables? */
 void
 dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 {
@@ -89,6 +100,13 @@ dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s dropped extension \"dbmigrate\"", dbm_label_text(label)),
 				 errhint("Drop it outside of migrations: DROP EXTENSION dbmigrate;")));
+	if (get_namespace_oid("migrate", true) != ext->schema ||
+		!OidIsValid(get_relname_relid("applied", ext->schema)) ||
+		!OidIsValid(get_relname_relid("history", ext->schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s renamed what belongs to extension \"dbmigrate\"", dbm_label_text(label)),
+				 errhint("Leave schema migrate and its tables as they are.")));
 }
 
 int64
@@ -364,7 +382,12 @@ look_up_extension(DbmExtension *ext)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
-	if (version && strcmp(version, DBMIGRATE_VERSION) != 0)
+	if (version == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"dbmigrate\" is not installed in this database"),
+				 errhint("CREATE EXTENSION dbmigrate;")));
+	if (strcmp(version, DBMIGRATE_VERSION) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"dbmigrate\" and its library have different versions"),
