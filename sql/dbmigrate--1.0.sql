@@ -115,6 +115,7 @@ COMMENT ON COLUMN migrate.applied.state IS 'applied, or running, interrupted or 
 CREATE UNIQUE INDEX applied_position_idx ON migrate.applied (target_schema, position);
 CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, version_key);
 CREATE INDEX applied_key_idx ON migrate.applied (version_key);
+CREATE INDEX applied_id_idx ON migrate.applied (id);
 
 CREATE TABLE migrate.history (
     id               bigint GENERATED ALWAYS AS IDENTITY,
