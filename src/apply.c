@@ -229,8 +229,10 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
 		ereport(WARNING,
 				(errmsg("nothing is recorded as applied here, but there are tables already"),
-				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(); or SELECT migrate.baseline('%s');",
-						 ((DbmMigration *) linitial(chosen))->version)));
+				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(%s); or SELECT migrate.baseline('%s'%s);",
+						 dbm_target_argument(run->schema, true),
+						 ((DbmMigration *) linitial(chosen))->version,
+						 dbm_target_argument(run->schema, false))));
 
 	run->number = dbm_catalog_next_run(&run->ext);
 	foreach(lc, chosen)
@@ -251,7 +253,8 @@ notice_newer(const Run *run, Datum up_to, const char *version)
 		ereport(NOTICE,
 				(errmsg("nothing to apply up to version %s, the newest applied is %s",
 						version, newest),
-				 errhint("To go back: SELECT * FROM migrate.rollback_to('%s');", version)));
+				 errhint("To go back: SELECT * FROM migrate.rollback_to('%s'%s);", version,
+						 dbm_target_argument(run->schema, false))));
 }
 
 /* Nothing is left out without a word. */
@@ -350,7 +353,8 @@ position_of(const Run *run, const char *version, Datum key)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s is not applied", version),
-				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
+				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(run->schema, true))));
 	return position;
 }
 

@@ -355,6 +355,20 @@ dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 	return SPI_processed > 0;
 }
 
+/* The first target schema where a migration is applied; NULL if nowhere. */
+char *
+dbm_catalog_applied_in(const DbmExtension *ext, const char *id)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			  "SELECT a.target_schema FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) $1"
+			  " ORDER BY a.target_schema LIMIT 1",
+			  &params, SPI_OK_SELECT);
+	return SPI_processed == 0 ? NULL : dbm_column_text(0, 1);
+}
+
 /* The installed extension; 55000 if there is none or it is not ours. */
 static void
 look_up_extension(DbmExtension *ext)

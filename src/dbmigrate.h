@@ -307,6 +307,9 @@ extern Oid	dbm_stronger_user(void);
 /* target.c */
 
 extern void dbm_target_check(const char *schema);
+extern Oid	dbm_target_find(const char *schema);
+pg_noreturn extern void dbm_target_missing(const char *schema);
+extern char *dbm_target_argument(const char *schema, bool is_first);
 extern const char *dbm_target_search_path(const char *schema, const char *extra);
 
 /* lock.c */
@@ -426,6 +429,7 @@ extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *sch
 extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_applied_in(const DbmExtension *ext, const char *id);
 
 /* record.c */
 

@@ -55,8 +55,8 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
-				 errhint("Record single migrations instead: SELECT migrate.mark_applied('%s', 'the reason');",
-						 request.version)));
+				 errhint("Record single migrations instead: SELECT migrate.mark_applied('%s', 'the reason'%s);",
+						 request.version, dbm_target_argument(request.schema, false))));
 
 	record.target_schema = request.schema;
 	record.run = dbm_catalog_next_run(&request.ext);
@@ -99,7 +99,8 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("baseline script %s is superseded", request.version),
 				 errdetail("It stands for versions where nothing is applied yet."),
-				 errhint("Record the versions themselves; see SELECT * FROM migrate.status();")));
+				 errhint("Record the versions themselves; see SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(request.schema, true))));
 	record.baseline = record.migration->is_baseline;
 	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_catalog_next_run(&request.ext);
@@ -123,7 +124,8 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", request.version),
-				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
+				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(request.schema, true))));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_record_undone(&request.ext, &record);
 	check_not_below_baseline(&request);
