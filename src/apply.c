@@ -348,7 +348,11 @@ position_of(const Run *run, const char *version, Datum key)
 	if (version)
 		position = dbm_catalog_position(&run->ext, run->schema, key);
 	if (position < 0)
+	{
 		refuse_below_baseline(run, version);
+		/* it may have been applied since */
+		position = dbm_catalog_position(&run->ext, run->schema, key);
+	}
 	if (position < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -364,7 +368,7 @@ refuse_below_baseline(const Run *run, const char *version)
 {
 	DbmMigration *migration = dbm_catalog_migration(&run->ext, run->schema, version);
 
-	if (migration && strcmp(migration->state, "applied") == 0)
+	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", version),
