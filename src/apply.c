@@ -31,6 +31,7 @@ typedef struct Run
 	const char *schema;			/* target schema, "" is the database as it is */
 	const char *search_path;	/* to set for each script, or NULL */
 	int64		number;
+	bool		is_alone;		/* one script is all that is run */
 	bool		check_deferred; /* the last script may have left events */
 	DbmLabel	last;			/* that script */
 } Run;
@@ -235,6 +236,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 						 dbm_target_argument(run->schema, false))));
 
 	run->number = dbm_catalog_next_run(&run->ext);
+	run->is_alone = list_length(chosen) == 1;
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
 	dbm_run_finished();
@@ -313,6 +315,7 @@ roll_back(Run *run, int64 steps, const char *version, Datum key)
 	if (chosen == NIL)
 		return;
 	run->number = dbm_catalog_next_run(&run->ext);
+	run->is_alone = list_length(chosen) == 1;
 	roll_back_list(run, chosen);
 	dbm_run_finished();
 }
@@ -391,7 +394,7 @@ static void
 run_migration(Run *run, const DbmMigration *migration, bool is_up)
 {
 	const DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
-	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up};
+	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up, run->is_alone};
 	DbmExecution execution;
 	DbmRecord	record = {
 		.action = is_up ? "apply" : "rollback",

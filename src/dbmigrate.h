@@ -269,12 +269,13 @@ typedef struct DbmLabel
 	const char *version;		/* the id for a repeatable migration; NULL if not known */
 	const char *name;
 	bool		is_up;
+	bool		is_alone;		/* no other script is run by the same call */
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
 extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
 							  const DbmLabel *label, const char *detail);
-extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement);
+extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* trust.c */
 

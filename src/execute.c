@@ -44,6 +44,7 @@ typedef struct Section
 	char	   *label;
 	const char *search_path;	/* to set, or NULL */
 	bool		restricted;		/* no SET ROLE */
+	bool		is_alone;		/* no other migration in this call */
 	DbmScript  *script;			/* or NULL */
 	DbmExecution *execution;
 	int			current;		/* statement, from 0; -1 outside of statements */
@@ -87,6 +88,7 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_
 	section.execution = execution;
 	section.search_path = search_path;
 	section.restricted = restricted;
+	section.is_alone = label->is_alone;
 	run_section(&section, run_script);
 
 	execution->statements = script->ncommands;
@@ -155,7 +157,7 @@ run_section(Section *section, void (*body) (Section *))
 			strcmp(edata->message_id, "cannot set parameter \"%s\" within security-definer function") == 0)
 			edata->hint = psprintf("The script's author could not become \"%s\", as whom the session began.  A role that could may vouch for the script with migrate.approve().",
 								   GetUserNameFromId(dbm_stronger_user(), true));
-		dbm_rethrow_shortened(edata, section->sql ? section->sql : "");
+		dbm_rethrow_shortened(edata, section->sql ? section->sql : "", section->is_alone);
 	}
 	PG_END_TRY();
 	dbm_script_running = false;
