@@ -51,6 +51,7 @@ static void refuse_below_baseline(const Run *run, const char *version);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
 static void check_deferred(Run *run);
+static void end_run(const Run *run);
 static void put_result(Run *run, const DbmMigration *migration, const char *action,
 					   const DbmExecution *execution);
 
@@ -144,7 +145,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 			run_migration(&run, list_nth(chosen, i), true);
 		foreach(lc, repeatables)
 			run_migration(&run, lfirst(lc), true);
-		dbm_run_finished();
+		end_run(&run);
 	}
 	dbm_catalog_close();
 	return (Datum) 0;
@@ -163,6 +164,7 @@ begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, i
 		dbm_target_search_path(run->schema, PG_ARGISNULL(extra_arg) ? "" :
 							   text_to_cstring(PG_GETARG_TEXT_PP(extra_arg)));
 	dbm_catalog_open(&run->ext);
+	dbm_targetstate_refuse_lost(&run->ext, run->schema);
 }
 
 /* A count of at least 1, or ALL_STEPS. */
@@ -239,7 +241,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	run->is_alone = list_length(chosen) == 1;
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
-	dbm_run_finished();
+	end_run(run);
 	if (steps == ALL_STEPS)
 		notice_skipped(run, up_to);
 }
@@ -317,7 +319,7 @@ roll_back(Run *run, int64 steps, const char *version, Datum key)
 	run->number = dbm_catalog_next_run(&run->ext);
 	run->is_alone = list_length(chosen) == 1;
 	roll_back_list(run, chosen);
-	dbm_run_finished();
+	end_run(run);
 }
 
 /*
@@ -440,6 +442,13 @@ check_deferred(Run *run)
 	if (run->check_deferred)
 		dbm_execute_deferred_check(&run->last);
 	run->check_deferred = false;
+}
+
+static void
+end_run(const Run *run)
+{
+	dbm_targetstate_record(&run->ext, run->schema, run->number);
+	dbm_run_finished();
 }
 
 static void

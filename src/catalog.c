@@ -3,9 +3,9 @@
  * catalog.c
  *	  The state of each migration, and what is to be done.
  *
- * This file, record.c, registry.c and known.c are the only readers and
- * writers of migrate.*.  Their statements go through query.c and name all
- * they use in full, since the search_path is the caller's.
+ * This file, record.c, targetstate.c, registry.c and known.c are the only
+ * readers and writers of migrate.*.  Their statements go through query.c and
+ * name all they use in full, since the search_path is the caller's.
  *
  *-------------------------------------------------------------------------
  */

@@ -454,6 +454,14 @@ extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
 extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
+extern int64 dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record);
+
+/* targetstate.c */
+
+extern void dbm_targetstate_look(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run);
+extern bool dbm_targetstate_forget(const DbmExtension *ext, const char *schema);
 
 /* registry.c */
 

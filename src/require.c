@@ -33,6 +33,7 @@ dbmigrate_require(PG_FUNCTION_ARGS)
 	DbmExtension ext;
 
 	dbm_catalog_open(&ext);
+	dbm_targetstate_look(&ext, schema);
 	if (PG_ARGISNULL(0))
 		require_all(&ext, schema);
 	else
