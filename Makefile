@@ -54,6 +54,7 @@ OBJS = \
 	src/store.o \
 	src/takeover.o \
 	src/target.o \
+	src/targetstate.o \
 	src/tokens.o \
 	src/trust.o \
 	src/version.o \

@@ -63,7 +63,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	request.name_column = text_argument(fcinfo, 4);
 	adoption.schema = PG_ARGISNULL(5) ? "" : text_argument(fcinfo, 5);
 	adoption.schema_argument = adoption.schema[0] == '\0' ? "" :
-		psprintf(", schema => %s", quote_literal_cstr(adoption.schema));
+		psprintf(", schema => %s", dbm_literal(adoption.schema));
 	dbm_target_check(adoption.schema);
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -261,7 +261,7 @@ adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 			/* no script has this checksum: so the difference stays visible */
 			known->migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
 			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'); or give the one that was run instead of the first NULL",
-					   quote_literal_cstr(DBM_MIGRATION_REF(&known->migration)));
+					   dbm_literal(DBM_MIGRATION_REF(&known->migration)));
 		}
 	}
 	describe_match(adoption, row, known, &detail);
@@ -353,11 +353,11 @@ describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 		add_detail(detail, "everything older counts as applied");
 	else
 		add_detail(detail, "no script is registered for it: SELECT migrate.add(%s, %s, %s);",
-				   migration->version ? quote_literal_cstr(migration->version) : "NULL",
-				   quote_literal_cstr(migration->name),
+				   migration->version ? dbm_literal(migration->version) : "NULL",
+				   dbm_literal(migration->name),
 				   table->tool != DBM_TOOL_SUPABASE ? "'its up script'" :
 				   psprintf("(SELECT array_to_string(statements, E';\\n') FROM %s WHERE version = %s)",
-							table->ref, quote_literal_cstr(row->text)));
+							table->ref, dbm_literal(row->text)));
 }
 
 /* Does the tool's checksum say that the registered script is another one? */

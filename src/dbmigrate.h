@@ -271,12 +271,13 @@ typedef struct DbmLabel
 	const char *version;		/* the id for a repeatable migration; NULL if not known */
 	const char *name;
 	bool		is_up;
+	bool		is_alone;		/* no other script is run by the same call */
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
 extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
 							  const DbmLabel *label, const char *detail);
-extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement);
+extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* trust.c */
 
@@ -309,6 +310,9 @@ extern Oid	dbm_stronger_user(void);
 /* target.c */
 
 extern void dbm_target_check(const char *schema);
+extern Oid	dbm_target_find(const char *schema);
+pg_noreturn extern void dbm_target_missing(const char *schema);
+extern char *dbm_target_argument(const char *schema, bool is_first);
 extern const char *dbm_target_search_path(const char *schema, const char *extra);
 
 /* wait.c */
@@ -456,12 +460,12 @@ extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *sch
 extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_applied_in(const DbmExtension *ext, const char *id);
 
 /* quote.c */
 
 extern char *dbm_literal(const char *text);
 extern char *dbm_migration_literal(const DbmMigration *migration);
-extern char *dbm_schema_argument(const char *schema);
 extern bool dbm_has_control(const char *text);
 extern char *dbm_without_control(const char *text);
 extern void dbm_check_no_control(const char *what, const char *text);
@@ -488,6 +492,14 @@ extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
 extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
+extern int64 dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record);
+
+/* targetstate.c */
+
+extern void dbm_targetstate_look(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run);
+extern bool dbm_targetstate_forget(const DbmExtension *ext, const char *schema);
 
 /* registry.c */
 

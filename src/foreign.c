@@ -161,7 +161,7 @@ look(const DbmForeignRequest *request, Oid oid, const DbmForeignTable *before)
 				 errmsg("table %s is not the history of a tool that is known here", table->ref),
 				 errdetail("Its columns are: %s.", table->all_columns),
 				 errhint("Name its columns: SELECT * FROM migrate.adopt(%s, version_column => 'version', time_column => 'applied_at', name_column => 'name');",
-						 quote_literal_cstr(table->ref))));
+						 dbm_literal(table->ref))));
 	dbm_foreign_check_access(table);
 	return table;
 }
@@ -254,7 +254,7 @@ refuse_several(List *tables)
 		appendStringInfo(&detail, "%s%s%s%s", detail.len ? ", " : "", table->ref,
 						 table->tool_name ? " of " : "", table->tool_name ? table->tool_name : "");
 		appendStringInfo(&hint, "%sSELECT * FROM migrate.adopt(%s);", hint.len ? "\n" : "",
-						 quote_literal_cstr(table->ref));
+						 dbm_literal(table->ref));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),

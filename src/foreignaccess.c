@@ -68,7 +68,7 @@ dbm_foreign_refuse_changed(const DbmForeignTable *table)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table %s was changed in the meantime", table->ref),
 			 errhint("Look at it and try again: SELECT * FROM migrate.adopt(%s, dry_run => true);",
-					 quote_literal_cstr(table->ref))));
+					 dbm_literal(table->ref))));
 }
 
 /*

@@ -251,5 +251,5 @@ wrong_type(const Reader *reader, DbmForeignColumn column)
 					reader->table->columns[column], reader->table->ref,
 					format_type_be(reader->types[column])),
 			 errhint("If the table is not what it looks like, name its columns: SELECT * FROM migrate.adopt(%s, version_column => 'version', time_column => 'applied_at', name_column => 'name');",
-					 quote_literal_cstr(reader->table->ref))));
+					 dbm_literal(reader->table->ref))));
 }

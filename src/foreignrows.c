@@ -105,7 +105,7 @@ refuse_failed(const DbmForeignTable *table, List *failed)
 	else if (table->tool == DBM_TOOL_FLYWAY)
 		hint = pstrdup("Put the database right by hand, then: flyway repair");
 	else if (table->tool == DBM_TOOL_PRISMA)
-		hint = psprintf("Put the database right by hand, then: prisma migrate resolve --applied %s, or --rolled-back", quote_literal_cstr(first->text));
+		hint = psprintf("Put the database right by hand, then: prisma migrate resolve --applied %s, or --rolled-back", dbm_literal(first->text));
 	else
 		hint = psprintf("Put the database right by hand, then, if it is not in force: DELETE FROM %s WHERE NOT %s; or else: UPDATE %s SET %s = true;",
 						table->ref, quote_identifier(table->columns[DBM_FOREIGN_FLAG]),

@@ -61,6 +61,16 @@ RESET ROLE;
 SELECT count(*) FROM migrate.apply(1, NULL, NULL);
 SELECT to_regclass('public.items');
 
+-- what is applied elsewhere cannot be removed, and the hint says where
+SELECT migrate.add('7', 'there', 'CREATE TABLE there ()', 'DROP TABLE there');
+SELECT migrate.add(NULL, 'again', 'CREATE OR REPLACE VIEW seven AS SELECT 7 AS seven');
+SELECT migrate.remove('3');
+SELECT count(*) FROM migrate.apply(schema => 'Tenant 2', extra_search_path => 'shared');
+SELECT migrate.remove('7');
+SELECT migrate.remove('R__again');
+SELECT migrate.mark_pending('7', 'the reason', schema => 'Tenant 2');
+SELECT migrate.remove('7');
+
 DROP EXTENSION dbmigrate;
 DROP SCHEMA tenant_1, "Tenant 2", shared CASCADE;
 DROP TABLE precious, items;
