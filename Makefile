@@ -7,10 +7,8 @@
 
 EXTENSION  = dbmigrate
 MODULE_big = dbmigrate
-PGFILEDESC = "dbmigrate - schema migrations inside the database"
 
 OBJS = \
-	$(WIN32RES) \
 	src/addfiles.o \
 	src/adopt.o \
 	src/adoptreport.o \
@@ -31,8 +29,10 @@ OBJS = \
 	src/fileset.o \
 	src/filesettings.o \
 	src/foreign.o \
+	src/foreignaccess.o \
 	src/foreignlock.o \
 	src/foreignread.o \
+	src/foreignrows.o \
 	src/foreignsum.o \
 	src/format.o \
 	src/known.o \
@@ -54,9 +54,11 @@ OBJS = \
 	src/store.o \
 	src/takeover.o \
 	src/target.o \
+	src/targetstate.o \
 	src/tokens.o \
 	src/trust.o \
-	src/version.o
+	src/version.o \
+	src/wait.o
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
 SCRIPTS = bin/dbmigrate

@@ -137,6 +137,7 @@ COMMENT ON COLUMN migrate.applied.state IS 'applied, or running, interrupted or 
 CREATE UNIQUE INDEX applied_position_idx ON migrate.applied (target_schema, position);
 CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, version_key);
 CREATE INDEX applied_key_idx ON migrate.applied (version_key);
+CREATE INDEX applied_id_idx ON migrate.applied (id);
 
 CREATE TABLE migrate.history (
     id               bigint GENERATED ALWAYS AS IDENTITY,
@@ -167,12 +168,22 @@ CREATE TABLE migrate.history (
 );
 COMMENT ON TABLE migrate.history IS 'what happened, in order; rows are added and never changed';
 COMMENT ON COLUMN migrate.history.run IS 'one call of apply, rollback, redo, ...';
-COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, mark_applied, mark_pending, amend, adopt or failed';
+COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, mark_applied, mark_pending, amend, adopt, forget or failed';
 COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id';
 COMMENT ON COLUMN migrate.history.rows IS 'rows inserted, updated, deleted, merged or copied by the script';
 COMMENT ON COLUMN migrate.history.wal_bytes IS 'write-ahead log written by the script';
 COMMENT ON COLUMN migrate.history.search_path IS 'current_schemas(true) when the script began';
 COMMENT ON COLUMN migrate.history.reason IS 'what a person gave as the reason';
+
+CREATE TABLE migrate.target_schema (
+    schema       text COLLATE "C" NOT NULL,
+    held_objects boolean NOT NULL,
+    run          bigint NOT NULL,
+    at           timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    CONSTRAINT target_schema_pkey PRIMARY KEY (schema)
+);
+COMMENT ON TABLE migrate.target_schema IS 'how the last run left each target schema';
+COMMENT ON COLUMN migrate.target_schema.held_objects IS 'something was in it; if nothing is now, it was emptied, or dropped and made again';
 
 CREATE SEQUENCE migrate.run_seq;
 COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
@@ -181,6 +192,7 @@ SELECT pg_catalog.pg_extension_config_dump('migrate.migration', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.approval', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.applied', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.target_schema', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
 
@@ -317,6 +329,13 @@ BEGIN ATOMIC
       FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1) a ON a.id = m.id) s;
 END;
 COMMENT ON FUNCTION migrate.state(text) IS 'every known migration with its state; internal, use migrate.status()';
+
+CREATE FUNCTION migrate.check_target_schema(schema text)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_check_target_schema';
+COMMENT ON FUNCTION migrate.check_target_schema(text) IS
+    'true, an error where there is no such schema, a warning where it lost its objects; internal';
 
 --
 -- Registering
@@ -462,6 +481,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.version, s.name, s.state, s.applied_at, s.applied_by, s.duration, s.can_rollback
       FROM migrate.state(coalesce($1, '')) s
+     WHERE migrate.check_target_schema($1)
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
 COMMENT ON FUNCTION migrate.status(text) IS 'every known migration, in order: version, name, state, applied_at, applied_by, duration, can_rollback';
@@ -473,7 +493,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.version, s.name, s.state
       FROM migrate.state(coalesce($1, '')) s
-     WHERE s.to_run
+     WHERE s.to_run AND migrate.check_target_schema($1)
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
 COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state';
@@ -486,6 +506,7 @@ BEGIN ATOMIC
     SELECT a.version
       FROM migrate.applied a
      WHERE a.target_schema = coalesce($1, '') AND a.state = 'applied' AND a.version_key IS NOT NULL
+           AND migrate.check_target_schema($1)
      ORDER BY a.version_key DESC
      LIMIT 1;
 END;
@@ -507,7 +528,7 @@ BEGIN ATOMIC
         SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
                s.state, s.version_key, NOT s.to_run AS is_applied
           FROM migrate.state(coalesce($1, '')) s
-         WHERE s.state NOT IN ('skipped', 'superseded')
+         WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target_schema($1)
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
@@ -579,6 +600,13 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_mark_pending';
 COMMENT ON FUNCTION migrate.mark_pending(text, text, text) IS
     'record a migration as not applied without running it';
+
+CREATE FUNCTION migrate.forget_schema(schema text, reason text)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_forget_schema';
+COMMENT ON FUNCTION migrate.forget_schema(text, text) IS
+    'forget what was applied in a target schema, which may be gone';
 
 CREATE FUNCTION migrate.adopt(
     history_table text DEFAULT NULL,

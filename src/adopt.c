@@ -3,29 +3,26 @@
  * adopt.c
  *	  Continue from another tool's history table.
  *
- * The table is read as the caller and not changed.  Its rows are matched with
+ * The table is read as its owner and not changed.  Its rows are matched with
  * what is known here and recorded in the order in which they were applied.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
 static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);
-static const char *foreign_owner(const DbmAdoption *adoption);
+static const char *foreign_owner(const DbmForeignTable *table);
 static void notice_found(const DbmAdoption *adoption, List *rows);
 static void adopt_row(DbmAdoption *adoption, const DbmForeignRow *row);
 static DbmKnown *match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken);
@@ -66,7 +63,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	request.name_column = text_argument(fcinfo, 4);
 	adoption.schema = PG_ARGISNULL(5) ? "" : text_argument(fcinfo, 5);
 	adoption.schema_argument = adoption.schema[0] == '\0' ? "" :
-		psprintf(", schema => %s", quote_literal_cstr(adoption.schema));
+		psprintf(", schema => %s", dbm_literal(adoption.schema));
 	dbm_target_check(adoption.schema);
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -103,21 +100,12 @@ text_argument(FunctionCallInfo fcinfo, int arg)
 static void
 find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
 {
-	adoption->table = dbm_foreign_find(request);
-	if (!adoption->dry_run)
-	{
-		Oid			oid = adoption->table->oid;
-		DbmTool		tool = adoption->table->tool;
+	DbmForeignTable *table = dbm_foreign_find(request);
 
-		dbm_foreign_lock(&adoption->ext, adoption->table);
-		LockRelationOid(oid, AccessShareLock);
-		adoption->table = dbm_foreign_look_again(request, oid);
-		if (adoption->table->tool != tool)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table %s was changed in the meantime", adoption->table->ref),
-					 errhint("Try again.")));
-	}
+	if (!adoption->dry_run)
+		dbm_foreign_lock_tool(&adoption->ext, table);
+	dbm_foreign_lock_table(&adoption->ext, table, adoption->dry_run);
+	adoption->table = dbm_foreign_look_again(request, table);
 	adoption->reason = adoption->table->tool_name ?
 		psprintf("adopted from %s (%s)", adoption->table->ref, adoption->table->tool_name) :
 		psprintf("adopted from %s", adoption->table->ref);
@@ -125,27 +113,17 @@ find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
 
 /* Whoever can create a table could have planted one to be found. */
 static const char *
-foreign_owner(const DbmAdoption *adoption)
+foreign_owner(const DbmForeignTable *table)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(adoption->table->oid));
-	const char *owner = NULL;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Oid			role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-		if (role != GetUserId() && !superuser_arg(role))
-			owner = GetUserNameFromId(role, true);
-		ReleaseSysCache(tuple);
-	}
-	return owner;
+	return table->owner == GetUserId() || superuser_arg(table->owner) ? NULL :
+		GetUserNameFromId(table->owner, true);
 }
 
 static void
 notice_found(const DbmAdoption *adoption, List *rows)
 {
-	const char *owner = foreign_owner(adoption);
 	const DbmForeignTable *table = adoption->table;
+	const char *owner = foreign_owner(table);
 	const char *what = table->tool_name ? psprintf("the history of %s", table->tool_name) :
 		"a migration history";
 	int			n = list_length(rows);
@@ -283,7 +261,7 @@ adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 			/* no script has this checksum: so the difference stays visible */
 			known->migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
 			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'); or give the one that was run instead of the first NULL",
-					   quote_literal_cstr(DBM_MIGRATION_REF(&known->migration)));
+					   dbm_literal(DBM_MIGRATION_REF(&known->migration)));
 		}
 	}
 	describe_match(adoption, row, known, &detail);
@@ -295,25 +273,31 @@ adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 					 detail.data);
 }
 
-/* What a baseline, or a tool that keeps only the newest version, implies. */
+/*
+ * What a baseline, or a tool that keeps only the newest version, implies.  The
+ * list is in version order, and what an earlier row implied is seen: so each
+ * migration is looked at once, however many such rows there are.
+ */
 static void
 adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
 {
+	const List *all = adoption->known->all;
 	DbmForeignRow older = *row;
-	ListCell   *lc;
 
 	older.is_up_to = false;
 	older.checksum = NULL;
 	older.name = "";
 	older.file = NULL;
-	foreach(lc, adoption->known->all)
+	for (; adoption->nolder < list_length(all); adoption->nolder++)
 	{
-		DbmKnown   *known = lfirst(lc);
+		DbmKnown   *known = list_nth(all, adoption->nolder);
 
 		CHECK_FOR_INTERRUPTS();
-		if (known->canonical && !known->is_seen &&
-			(known->migration.is_registered || known->adopted_from) &&
-			dbm_version_compare(known->canonical, row->canonical) < 0)
+		if (!known->canonical || (!known->migration.is_registered && !known->adopted_from))
+			continue;
+		if (dbm_version_compare(known->canonical, row->canonical) >= 0)
+			break;
+		if (!known->is_seen)
 			adopt_known(adoption, &older, known);
 	}
 }
@@ -369,11 +353,11 @@ describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 		add_detail(detail, "everything older counts as applied");
 	else
 		add_detail(detail, "no script is registered for it: SELECT migrate.add(%s, %s, %s);",
-				   migration->version ? quote_literal_cstr(migration->version) : "NULL",
-				   quote_literal_cstr(migration->name),
+				   migration->version ? dbm_literal(migration->version) : "NULL",
+				   dbm_literal(migration->name),
 				   table->tool != DBM_TOOL_SUPABASE ? "'its up script'" :
 				   psprintf("(SELECT array_to_string(statements, E';\\n') FROM %s WHERE version = %s)",
-							table->ref, quote_literal_cstr(row->text)));
+							table->ref, dbm_literal(row->text)));
 }
 
 /* Does the tool's checksum say that the registered script is another one? */

@@ -49,12 +49,12 @@ dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row, b
 {
 	const char *version = is_taken ? psprintf("%s.1", row->version) : "version";
 
-	version = quote_literal_cstr(version);
+	version = dbm_literal(version);
 	dbm_adoption_put(adoption, row->text, row->name, "not adopted", row->applied_at, row->applied_by,
 					 psprintf("%s; register it under a version of its own: SELECT migrate.add(%s, %s, 'its up script'); then: SELECT migrate.mark_applied(%s, %s%s);",
 							  is_taken ? "another migration has the same version" : "there is no version in it",
-							  version, quote_literal_cstr(row->name),
-							  version, quote_literal_cstr(adoption->reason),
+							  version, dbm_literal(row->name),
+							  version, dbm_literal(adoption->reason),
 							  adoption->schema_argument));
 }
 
@@ -69,9 +69,9 @@ dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known)
 					 psprintf("it was undone here later; if it is in force again: %sSELECT migrate.mark_applied(%s, 'the reason'%s);",
 							  migration->is_registered ? "" :
 							  psprintf("SELECT migrate.add(%s, %s, 'its up script'); and ",
-									   migration->version ? quote_literal_cstr(migration->version) : "NULL",
-									   quote_literal_cstr(migration->name)),
-							  quote_literal_cstr(DBM_MIGRATION_REF(migration)),
+									   migration->version ? dbm_literal(migration->version) : "NULL",
+									   dbm_literal(migration->name)),
+							  dbm_literal(DBM_MIGRATION_REF(migration)),
 							  adoption->schema_argument));
 }
 
@@ -97,7 +97,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 							 known->applied_at, known->applied_by,
 							 psprintf("it was adopted from %s and is not there any more; if it was undone: SELECT migrate.mark_pending(%s, 'the reason'%s);",
 									  adoption->table->ref,
-									  quote_literal_cstr(DBM_MIGRATION_REF(migration)),
+									  dbm_literal(DBM_MIGRATION_REF(migration)),
 									  adoption->schema_argument));
 	}
 }
@@ -127,6 +127,6 @@ report_pending(const DbmAdoption *adoption, const DbmKnown *known)
 	if (known->canonical && adoption->newest &&
 		dbm_version_compare(known->canonical, adoption->newest) < 0)
 		detail = psprintf("it is older than what is applied; to run it: SET dbmigrate.out_of_order = 'allow'; or, if it is in force: SELECT migrate.mark_applied(%s, 'the reason'%s);",
-						  quote_literal_cstr(migration->version), adoption->schema_argument);
+						  dbm_literal(migration->version), adoption->schema_argument);
 	dbm_adoption_put(adoption, migration->version, migration->name, "pending", NULL, NULL, detail);
 }

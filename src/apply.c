@@ -33,6 +33,7 @@ typedef struct Run
 	const char *search_path;	/* to set for each script, or NULL */
 	int64		number;
 	List	   *cursors;		/* the caller's, see leftover.c */
+	bool		is_alone;		/* one script is all that is run */
 	bool		check_deferred; /* the last script may have left events */
 	DbmLabel	last;			/* that script */
 } Run;
@@ -53,6 +54,7 @@ static void refuse_below_baseline(const Run *run, const char *version);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
 static void check_deferred(Run *run);
+static void end_run(const Run *run);
 static void put_result(Run *run, const DbmMigration *migration, const char *action,
 					   const DbmExecution *execution);
 
@@ -146,7 +148,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 			run_migration(&run, list_nth(chosen, i), true);
 		foreach(lc, repeatables)
 			run_migration(&run, lfirst(lc), true);
-		dbm_run_finished();
+		end_run(&run);
 	}
 	dbm_catalog_close();
 	return (Datum) 0;
@@ -165,6 +167,7 @@ begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, i
 		dbm_target_search_path(run->schema, PG_ARGISNULL(extra_arg) ? "" :
 							   text_to_cstring(PG_GETARG_TEXT_PP(extra_arg)));
 	dbm_catalog_open(&run->ext);
+	dbm_targetstate_refuse_lost(&run->ext, run->schema);
 }
 
 /* Something is to be run: from here on it is a run of its own. */
@@ -240,13 +243,16 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
 		ereport(WARNING,
 				(errmsg("nothing is recorded as applied here, but there are tables already"),
-				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(); or SELECT migrate.baseline(%s);",
-						 dbm_literal(((DbmMigration *) linitial(chosen))->version))));
+				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(%s); or SELECT migrate.baseline(%s%s);",
+						 dbm_target_argument(run->schema, true),
+						 dbm_literal(((DbmMigration *) linitial(chosen))->version),
+						 dbm_target_argument(run->schema, false))));
 
 	number_run(run);
+	run->is_alone = list_length(chosen) == 1;
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), true);
-	dbm_run_finished();
+	end_run(run);
 	if (steps == ALL_STEPS)
 		notice_skipped(run, up_to);
 }
@@ -262,7 +268,8 @@ notice_newer(const Run *run, Datum up_to, const char *version)
 		ereport(NOTICE,
 				(errmsg("nothing to apply up to version %s, the newest applied is %s",
 						version, newest),
-				 errhint("To go back: SELECT * FROM migrate.rollback_to(%s);", dbm_literal(version))));
+				 errhint("To go back: SELECT * FROM migrate.rollback_to(%s%s);", dbm_literal(version),
+						 dbm_target_argument(run->schema, false))));
 }
 
 /* Nothing is left out without a word. */
@@ -321,8 +328,9 @@ roll_back(Run *run, int64 steps, const char *version, Datum key)
 	if (chosen == NIL)
 		return;
 	number_run(run);
+	run->is_alone = list_length(chosen) == 1;
 	roll_back_list(run, chosen);
-	dbm_run_finished();
+	end_run(run);
 }
 
 /*
@@ -356,12 +364,17 @@ position_of(const Run *run, const char *version, Datum key)
 	if (version)
 		position = dbm_catalog_position(&run->ext, run->schema, key);
 	if (position < 0)
+	{
 		refuse_below_baseline(run, version);
+		/* it may have been applied since */
+		position = dbm_catalog_position(&run->ext, run->schema, key);
+	}
 	if (position < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s is not applied", version),
-				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
+				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(run->schema, true))));
 	return position;
 }
 
@@ -371,7 +384,7 @@ refuse_below_baseline(const Run *run, const char *version)
 {
 	DbmMigration *migration = dbm_catalog_migration(&run->ext, run->schema, version);
 
-	if (migration && strcmp(migration->state, "applied") == 0)
+	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", version),
@@ -394,7 +407,7 @@ static void
 run_migration(Run *run, const DbmMigration *migration, bool is_up)
 {
 	DbmTrust	trust = dbm_approval_trust(&run->ext, migration, is_up);
-	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up};
+	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up, run->is_alone};
 	DbmExecution execution;
 	DbmRecord	record = {
 		.action = is_up ? "apply" : "rollback",
@@ -445,6 +458,13 @@ check_deferred(Run *run)
 	if (run->check_deferred)
 		dbm_execute_deferred_check(&run->last, run->cursors);
 	run->check_deferred = false;
+}
+
+static void
+end_run(const Run *run)
+{
+	dbm_targetstate_record(&run->ext, run->schema, run->number);
+	dbm_run_finished();
 }
 
 static void

@@ -3,9 +3,9 @@
  * catalog.c
  *	  The state of each migration, and what is to be done.
  *
- * This file, record.c, registry.c and known.c are the only readers and
- * writers of migrate.*.  Their statements go through owner.c, and name all
- * they use in full all the same.
+ * This file, record.c, targetstate.c, registry.c, approval.c and known.c are
+ * the only readers and writers of migrate.*.  Their statements go through
+ * owner.c, and name all they use in full all the same.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,8 +20,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -67,7 +69,16 @@ dbm_catalog_open(DbmExtension *ext)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
-	look_up_extension(ext);
+	Oid			found;
+
+	/* whoever is dropping it right now comes first */
+	do
+	{
+		look_up_extension(ext);
+		found = ext->oid;
+		LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
+		look_up_extension(ext);
+	} while (ext->oid != found);
 	ext->schema = get_namespace_oid("migrate", false);
 	SPI_connect();
 	MemoryContextSwitchTo(caller);
@@ -79,7 +90,7 @@ dbm_catalog_close(void)
 	SPI_finish();
 }
 
-/* Has the script just run dropped the extension under us? */
+/* Has the script just run dropped the extension under us, or renamed its tables? */
 void
 dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 {
@@ -89,6 +100,13 @@ dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s dropped extension \"dbmigrate\"", dbm_label_text(label)),
 				 errhint("Drop it outside of migrations: DROP EXTENSION dbmigrate;")));
+	if (get_namespace_oid("migrate", true) != ext->schema ||
+		!OidIsValid(get_relname_relid("applied", ext->schema)) ||
+		!OidIsValid(get_relname_relid("history", ext->schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s renamed what belongs to extension \"dbmigrate\"", dbm_label_text(label)),
+				 errhint("Leave schema migrate and its tables as they are.")));
 }
 
 int64
@@ -337,6 +355,20 @@ dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 	return SPI_processed > 0;
 }
 
+/* The first target schema where a migration is applied; NULL if nowhere. */
+char *
+dbm_catalog_applied_in(const DbmExtension *ext, const char *id)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			  "SELECT a.target_schema FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) $1"
+			  " ORDER BY a.target_schema LIMIT 1",
+			  &params, SPI_OK_SELECT);
+	return SPI_processed == 0 ? NULL : dbm_column_text(0, 1);
+}
+
 /* The installed extension; 55000 if there is none or it is not ours. */
 static void
 look_up_extension(DbmExtension *ext)
@@ -364,7 +396,12 @@ look_up_extension(DbmExtension *ext)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
-	if (version && strcmp(version, DBMIGRATE_VERSION) != 0)
+	if (version == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"dbmigrate\" is not installed in this database"),
+				 errhint("CREATE EXTENSION dbmigrate;")));
+	if (strcmp(version, DBMIGRATE_VERSION) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"dbmigrate\" and its library have different versions"),

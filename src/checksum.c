@@ -127,9 +127,7 @@ dbm_checksum_utf8(const char *bytes, int *len)
 {
 	char	   *converted;
 
-	/* the bytes of SQL_ASCII may be anything; MULE_INTERNAL has no way out */
-	if (GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII ||
-		GetDatabaseEncoding() == PG_MULE_INTERNAL)
+	if (GetDatabaseEncoding() == PG_UTF8 || !dbm_encoding_converts(GetDatabaseEncoding()))
 		return unconstify(char *, bytes);
 	converted = pg_server_to_any(bytes, *len, PG_UTF8);
 	if (converted != bytes)

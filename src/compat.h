@@ -14,10 +14,19 @@
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "nodes/parsenodes.h"
 #include "parser/parse_node.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
+
+/* 19 moved get_database_name() to utils/lsyscache.h. */
+#if PG_VERSION_NUM < 190000
+#include "commands/dbcommands.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "dbmigrate needs PostgreSQL 15 or later"
@@ -64,24 +73,42 @@ dbm_schema_aclcheck(Oid schema, Oid role, AclMode mode)
 }
 
 /*
- * Check that the current user may insert the given columns (pull_varattno
- * numbering) into the relation behind nsitem.  16 moved the permission fields
+ * Where requiredPerms and insertedCols of a namespace item are: 16 moved them
  * from the range table entry into a node of their own.
  */
-static inline void
-dbm_check_insert_rights(ParseState *pstate, ParseNamespaceItem *nsitem,
-						Bitmapset *columns)
-{
 #if PG_VERSION_NUM < 160000
-	nsitem->p_rte->requiredPerms = ACL_INSERT;
-	nsitem->p_rte->insertedCols = columns;
-	ExecCheckRTPerms(pstate->p_rtable, true);
+#define dbm_permissions(nsitem) ((nsitem)->p_rte)
 #else
-	nsitem->p_perminfo->requiredPerms = ACL_INSERT;
-	nsitem->p_perminfo->insertedCols = columns;
-	ExecCheckPermissions(pstate->p_rtable, list_make1(nsitem->p_perminfo), true);
+#define dbm_permissions(nsitem) ((nsitem)->p_perminfo)
+#endif
+
+/* Hand the relations of a parse state, and the rights on them, to a plan. */
+static inline void
+dbm_plan_relations(PlannedStmt *plan, ParseState *pstate)
+{
+	plan->rtable = pstate->p_rtable;
+#if PG_VERSION_NUM >= 160000
+	plan->permInfos = pstate->p_rteperminfos;
 #endif
 }
+
+/* Run a query to its end.  18 has no plans that are run only once any more. */
+static inline void
+dbm_executor_run(QueryDesc *query)
+{
+#if PG_VERSION_NUM < 180000
+	ExecutorRun(query, ForwardScanDirection, 0, true);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0);
+#endif
+}
+
+/* 19 has a threshold for each kind of process. */
+#if PG_VERSION_NUM < 190000
+#define dbm_log_min_messages() log_min_messages
+#else
+#define dbm_log_min_messages() (log_min_messages[MyBackendType])
+#endif
 
 /* A setting by its name, NULL if there is none.  16 exports the way to find one. */
 static inline struct config_generic *
@@ -99,7 +126,7 @@ dbm_find_setting(const char *name)
 
 /* 18 has it before the declaration, as C11 does, and not behind it. */
 #if PG_VERSION_NUM < 180000
-#define pg_noreturn __attribute__((noreturn))
+#define pg_noreturn pg_attribute_noreturn()
 #endif
 
 /* 18 lets a module tell its name and version. */
@@ -109,5 +136,65 @@ dbm_find_setting(const char *name)
 #define DBM_MODULE_MAGIC \
 	PG_MODULE_MAGIC_EXT(.name = "dbmigrate", .version = DBMIGRATE_VERSION)
 #endif
+
+/*
+ * Are string literals standard ones for this session's statements?  19 knows
+ * no others.
+ */
+static inline bool
+dbm_strings_are_standard(void)
+{
+#if PG_VERSION_NUM < 190000
+	return standard_conforming_strings;
+#else
+	return true;
+#endif
+}
+
+/* Have a scanner take literals as standard strings, whatever the settings. */
+static inline void
+dbm_scan_standard_strings(core_yy_extra_type *extra)
+{
+	extra->backslash_quote = BACKSLASH_QUOTE_ON;
+#if PG_VERSION_NUM < 190000
+	extra->escape_string_warning = false;
+	extra->standard_conforming_strings = true;
+#endif
+}
+
+/*
+ * Is there a conversion from this encoding to UTF-8?  The bytes of SQL_ASCII
+ * may be anything, and MULE_INTERNAL, which 19 dropped, has no way out.
+ */
+static inline bool
+dbm_encoding_converts(int encoding)
+{
+#if PG_VERSION_NUM < 190000
+	if (encoding == PG_MULE_INTERNAL)
+		return false;
+#endif
+	return encoding != PG_SQL_ASCII;
+}
+
+/*
+ * 19 made CLUSTER a case of REPACK, with options and no table alike, and has
+ * a second refresh of subscriptions, which any transaction may do.
+ */
+#if PG_VERSION_NUM < 190000
+#define T_RepackStmt T_ClusterStmt
+#define RepackStmt ClusterStmt
+#define ALTER_SUBSCRIPTION_REFRESH_PUBLICATION ALTER_SUBSCRIPTION_REFRESH
+#endif
+
+/* WAIT FOR LSN came with 19. */
+static inline bool
+dbm_is_wait(Node *stmt)
+{
+#if PG_VERSION_NUM < 190000
+	return false;
+#else
+	return IsA(stmt, WaitStmt);
+#endif
+}
 
 #endif							/* DBMIGRATE_COMPAT_H */

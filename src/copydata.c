@@ -5,9 +5,14 @@
  *
  * The server's own COPY code reads the data through a callback.  That code
  * leaves to its caller what DoCopy() does: rights, row security, read-only
- * transactions, the WHERE clause.  This file does the same, in the same
- * order (compare src/backend/commands/copy.c); where the two differ, it is a
- * mistake here.
+ * transactions, the WHERE clause.  This file does the same (compare
+ * src/backend/commands/copy.c); where the two differ, it is a mistake here.
+ *
+ * COPY as a utility statement takes its data from the client or from a file,
+ * so this one cannot pass ProcessUtility_hook.  It is run by the executor
+ * instead, as the only node of a plan whose text is the COPY statement:
+ * whoever audits, measures or explains statements sees one begin, have its
+ * rights checked, run, and end.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,17 +25,22 @@
 #include "commands/copy.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "executor/execdesc.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/analyze.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -41,18 +51,57 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+/* A COPY statement that is understood, and its data. */
+typedef struct CopyJob
+{
+	const char *sql;
+	RawStmt    *raw;
+	CopyStmt   *stmt;
+	ParseState *pstate;
+	Relation	rel;
+	Node	   *where;
+	const char *data;
+	int			len;
+} CopyJob;
+
+/* The executor's node that does it. */
+typedef struct CopyScan
+{
+	CustomScanState css;
+	CopyJob    *job;
+} CopyScan;
+
 /* The callback has no argument, so what it reads is here. */
 static const char *data_next;
 static const char *data_end;
 
-static int	read_data(void *outbuf, int minread, int maxread);
+static void analyze_copy(CopyJob *job);
+static Bitmapset *named_columns(const CopyJob *job);
 static Node *transform_where(ParseState *pstate, ParseNamespaceItem *nsitem,
 							 Relation rel, Node *where);
-static void check_rights(ParseState *pstate, ParseNamespaceItem *nsitem, Relation rel,
-						 const CopyStmt *stmt);
+static uint64 execute_copy(CopyJob *job);
+static PlannedStmt *plan_copy(const CopyJob *job);
+static Node *create_scan_state(CustomScan *scan);
+static void begin_scan(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *exec_scan(CustomScanState *node);
+static void end_scan(CustomScanState *node);
+static int	read_data(void *outbuf, int minread, int maxread);
+static void check_row_security(Relation rel);
 static void refuse_replaced_copy(Relation rel);
 static bool listed_in(const char *extension, const char *query, Oid relid);
 static List *force_server_encoding(ParseState *pstate, List *options);
+
+static const CustomScanMethods scan_methods = {
+	.CustomName = "Inline COPY",
+	.CreateCustomScanState = create_scan_state
+};
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = "Inline COPY",
+	.BeginCustomScan = begin_scan,
+	.ExecCustomScan = exec_scan,
+	.EndCustomScan = end_scan
+};
 
 /*
  * Run one COPY ... FROM stdin statement on the given data, with the current
@@ -61,48 +110,58 @@ static List *force_server_encoding(ParseState *pstate, List *options);
 uint64
 dbm_copy_data(const char *sql, const char *data, int len)
 {
-	List	   *trees = raw_parser(sql, RAW_PARSE_DEFAULT);
-	CopyStmt   *stmt = castNode(CopyStmt, linitial_node(RawStmt, trees)->stmt);
-	ParseState *pstate = make_parsestate(NULL);
-	ParseNamespaceItem *nsitem;
-	Relation	rel;
-	Node	   *where;
-	CopyFromState cstate;
+	CopyJob		job = {.sql = sql, .data = data, .len = len};
 	uint64		processed;
 
-	pstate->p_sourcetext = sql;
+	job.raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	job.stmt = castNode(CopyStmt, job.raw->stmt);
+	job.pstate = make_parsestate(NULL);
+	job.pstate->p_sourcetext = sql;
+
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-
-	rel = table_openrv(stmt->relation, RowExclusiveLock);
-	nsitem = addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock, NULL, false, false);
-	where = transform_where(pstate, nsitem, rel, stmt->whereClause);
-	check_rights(pstate, nsitem, rel, stmt);
-	refuse_replaced_copy(rel);
-
-	data_next = data;
-	data_end = data + len;
-	cstate = BeginCopyFrom(pstate, rel, where, NULL, false, read_data, stmt->attlist,
-						   force_server_encoding(pstate, stmt->options));
-	processed = CopyFrom(cstate);
-	EndCopyFrom(cstate);
-
-	table_close(rel, NoLock);
-	free_parsestate(pstate);
+	analyze_copy(&job);
 	PopActiveSnapshot();
+
+	processed = execute_copy(&job);
+
+	table_close(job.rel, NoLock);
+	free_parsestate(job.pstate);
 	CommandCounterIncrement();
 	return processed;
 }
 
-static int
-read_data(void *outbuf, int minread, int maxread)
+/*
+ * Open the table, say which rights on it are needed, and get the WHERE clause
+ * ready, which wants the right to read its columns as well.
+ */
+static void
+analyze_copy(CopyJob *job)
 {
-	int			len = Min(maxread, data_end - data_next);
+	ParseNamespaceItem *nsitem;
 
-	CHECK_FOR_INTERRUPTS();
-	memcpy(outbuf, data_next, len);
-	data_next += len;
-	return len;
+	job->rel = table_openrv(job->stmt->relation, RowExclusiveLock);
+	nsitem = addRangeTableEntryForRelation(job->pstate, job->rel, RowExclusiveLock,
+										   NULL, false, false);
+	dbm_permissions(nsitem)->requiredPerms = ACL_INSERT;
+	job->where = transform_where(job->pstate, nsitem, job->rel, job->stmt->whereClause);
+	dbm_permissions(nsitem)->insertedCols = named_columns(job);
+
+	/* DoCopy() asks for the rights first; the executor would say INSERT here */
+	if (XactReadOnly && !job->rel->rd_islocaltemp)
+		PreventCommandIfReadOnly("COPY FROM");
+}
+
+/* In pull_varattnos() numbering. */
+static Bitmapset *
+named_columns(const CopyJob *job)
+{
+	Bitmapset  *columns = NULL;
+	ListCell   *lc;
+
+	foreach(lc, CopyGetAttnums(RelationGetDescr(job->rel), job->rel, job->stmt->attlist))
+		columns = bms_add_member(columns, lfirst_int(lc) - FirstLowInvalidHeapAttributeNumber);
+	return columns;
 }
 
 static Node *
@@ -144,24 +203,110 @@ transform_where(ParseState *pstate, ParseNamespaceItem *nsitem, Relation rel, No
 	return (Node *) make_ands_implicit((Expr *) where);
 }
 
-static void
-check_rights(ParseState *pstate, ParseNamespaceItem *nsitem, Relation rel,
-			 const CopyStmt *stmt)
+/*
+ * A plan's snapshot is registered.  It is the calling statement's, which is
+ * already: COPY refuses FREEZE where there is more than one.
+ */
+static uint64
+execute_copy(CopyJob *job)
 {
-	Bitmapset  *columns = NULL;
-	ListCell   *lc;
+	QueryDesc  *query;
+	uint64		processed;
 
-	foreach(lc, CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist))
-		columns = bms_add_member(columns, lfirst_int(lc) - FirstLowInvalidHeapAttributeNumber);
-	dbm_check_insert_rights(pstate, nsitem, columns);
+	EnsurePortalSnapshotExists();
+	query = CreateQueryDesc(plan_copy(job), job->sql, GetActiveSnapshot(), InvalidSnapshot,
+							None_Receiver, NULL, NULL, 0);
+	ExecutorStart(query, 0);	/* checks the rights */
+	check_row_security(job->rel);
+	refuse_replaced_copy(job->rel);
 
+	((CopyScan *) castNode(CustomScanState, query->planstate))->job = job;
+	dbm_executor_run(query);
+	processed = query->estate->es_processed;
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+	return processed;
+}
+
+/* An INSERT to the executor: of the commands it knows that is what COPY does. */
+static PlannedStmt *
+plan_copy(const CopyJob *job)
+{
+	PlannedStmt *plan = makeNode(PlannedStmt);
+	CustomScan *scan = makeNode(CustomScan);
+
+	scan->methods = &scan_methods;
+	plan->commandType = CMD_INSERT;
+	plan->canSetTag = true;
+	plan->planTree = &scan->scan.plan;
+	dbm_plan_relations(plan, job->pstate);
+	plan->relationOids = list_make1_oid(RelationGetRelid(job->rel));
+	plan->stmt_location = job->raw->stmt_location;
+	plan->stmt_len = job->raw->stmt_len;
+	/* analysis of a utility statement does no more than number and show it */
+	plan->queryId = parse_analyze_fixedparams(job->raw, job->sql, NULL, 0, NULL)->queryId;
+	return plan;
+}
+
+static Node *
+create_scan_state(CustomScan *scan)
+{
+	CopyScan   *state = palloc0(sizeof(CopyScan));
+
+	NodeSetTag(state, T_CustomScanState);
+	state->css.methods = &exec_methods;
+	return (Node *) state;
+}
+
+static void
+begin_scan(CustomScanState *node, EState *estate, int eflags)
+{
+}
+
+/* Load it all; there is no row to return. */
+static TupleTableSlot *
+exec_scan(CustomScanState *node)
+{
+	CopyJob    *job = ((CopyScan *) node)->job;
+	CopyFromState cstate;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	data_next = job->data;
+	data_end = job->data + job->len;
+	cstate = BeginCopyFrom(job->pstate, job->rel, job->where, NULL, false, read_data,
+						   job->stmt->attlist,
+						   force_server_encoding(job->pstate, job->stmt->options));
+	node->ss.ps.state->es_processed = CopyFrom(cstate);
+	EndCopyFrom(cstate);
+	PopActiveSnapshot();
+	return NULL;
+}
+
+static void
+end_scan(CustomScanState *node)
+{
+}
+
+static int
+read_data(void *outbuf, int minread, int maxread)
+{
+	int			len = Min(maxread, data_end - data_next);
+
+	CHECK_FOR_INTERRUPTS();
+	memcpy(outbuf, data_next, len);
+	data_next += len;
+	return len;
+}
+
+static void
+check_row_security(Relation rel)
+{
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("COPY FROM not supported with row-level security"),
 				 errhint("Use INSERT statements instead.")));
-	if (XactReadOnly && !rel->rd_islocaltemp)
-		PreventCommandIfReadOnly("COPY FROM");
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
+#include "storage/lock.h"
 #include "utils/timestamp.h"
 
 /* dbmigrate.c: settings */
@@ -271,12 +272,13 @@ typedef struct DbmLabel
 	const char *version;		/* the id for a repeatable migration; NULL if not known */
 	const char *name;
 	bool		is_up;
+	bool		is_alone;		/* no other script is run by the same call */
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
 extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
 							  const DbmLabel *label, const char *detail);
-extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement);
+extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* trust.c */
 
@@ -309,7 +311,23 @@ extern Oid	dbm_stronger_user(void);
 /* target.c */
 
 extern void dbm_target_check(const char *schema);
+extern Oid	dbm_target_find(const char *schema);
+pg_noreturn extern void dbm_target_missing(const char *schema);
+extern char *dbm_target_argument(const char *schema, bool is_first);
 extern const char *dbm_target_search_path(const char *schema, const char *extra);
+
+/* wait.c */
+
+/* A lock to wait for, and what is said of it. */
+typedef struct DbmWait
+{
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+	const char *failure;		/* message of the error */
+	const char *notice;			/* when the waiting begins */
+} DbmWait;
+
+extern void dbm_wait_for_lock(const DbmExtension *ext, const DbmWait *wait);
 
 /* lock.c */
 
@@ -443,12 +461,12 @@ extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *sch
 extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_applied_in(const DbmExtension *ext, const char *id);
 
 /* quote.c */
 
 extern char *dbm_literal(const char *text);
 extern char *dbm_migration_literal(const DbmMigration *migration);
-extern char *dbm_schema_argument(const char *schema);
 extern bool dbm_has_control(const char *text);
 extern char *dbm_without_control(const char *text);
 extern void dbm_check_no_control(const char *what, const char *text);
@@ -475,6 +493,14 @@ extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
 extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
 extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
+extern int64 dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record);
+
+/* targetstate.c */
+
+extern void dbm_targetstate_look(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run);
+extern bool dbm_targetstate_forget(const DbmExtension *ext, const char *schema);
 
 /* registry.c */
 
@@ -583,8 +609,9 @@ extern const TimestampTz *dbm_known_undone_at(const DbmKnownSet *set, const DbmK
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
+extern struct HTAB *dbm_string_table(const char *name, Size entrysize);
 
-/* foreign.c */
+/* foreignaccess.c */
 
 typedef enum DbmTool
 {
@@ -625,15 +652,34 @@ typedef enum DbmForeignColumn
 typedef struct DbmForeignTable
 {
 	Oid			oid;
+	Oid			schema_oid;
+	Oid			owner;
 	char		relkind;
 	const char *schema;
 	const char *name;
 	const char *ref;			/* as SQL and messages name it */
+	const char *shape;			/* what of its definition must not change */
 	DbmTool		tool;
 	const char *tool_name;		/* NULL if it is no tool with a name */
 	const char *columns[DBM_FOREIGN_COLUMNS];	/* NULL where there is none */
-	const char *all_columns;	/* as a list, if it is not recognised */
+	const char *all_columns;	/* as a list */
 } DbmForeignTable;
+
+/* What reading as the table's owner has changed. */
+typedef struct DbmForeignSection
+{
+	DbmUser		caller;
+	int			guc_level;
+} DbmForeignSection;
+
+extern void dbm_foreign_check_access(const DbmForeignTable *table);
+extern void dbm_foreign_refuse_changed(const DbmForeignTable *table);
+extern int	dbm_foreign_pin_settings(void);
+extern void dbm_foreign_enter(const DbmForeignTable *table, DbmForeignSection *section);
+extern void dbm_foreign_leave(const DbmForeignSection *section);
+extern void dbm_foreign_query(const DbmForeignTable *table, const char *sql);
+
+/* foreign.c */
 
 /* What the caller said about the table; all may be NULL. */
 typedef struct DbmForeignRequest
@@ -645,10 +691,10 @@ typedef struct DbmForeignRequest
 } DbmForeignRequest;
 
 extern DbmForeignTable *dbm_foreign_find(const DbmForeignRequest *request);
-extern DbmForeignTable *dbm_foreign_look_again(const DbmForeignRequest *request, Oid oid);
-extern void dbm_foreign_query(const char *sql);
+extern DbmForeignTable *dbm_foreign_look_again(const DbmForeignRequest *request,
+											   const DbmForeignTable *before);
 
-/* foreignread.c */
+/* foreignrows.c */
 
 /* A migration that another tool has applied. */
 typedef struct DbmForeignRow
@@ -669,6 +715,10 @@ typedef struct DbmForeignRow
 	int64		order;
 } DbmForeignRow;
 
+extern List *dbm_foreign_in_force(const DbmForeignTable *table, List *rows);
+
+/* foreignread.c */
+
 extern List *dbm_foreign_read(const DbmForeignTable *table);
 
 /* foreignsum.c */
@@ -678,7 +728,9 @@ extern bool dbm_foreign_same_text(const DbmForeignTable *table, const DbmForeign
 
 /* foreignlock.c */
 
-extern void dbm_foreign_lock(const DbmExtension *ext, const DbmForeignTable *table);
+extern void dbm_foreign_lock_tool(const DbmExtension *ext, const DbmForeignTable *table);
+extern void dbm_foreign_lock_table(const DbmExtension *ext, const DbmForeignTable *table,
+								   bool dry_run);
 
 /* adoptreport.c */
 
@@ -694,6 +746,7 @@ typedef struct DbmAdoption
 	DbmKnownSet *known;
 	const char *reason;
 	int64		run;			/* 0 until something is recorded */
+	int			nolder;			/* of those known, as far as adopt_older() has gone */
 	const char *newest;			/* canonical version in force, or NULL */
 	const char *baseline;		/* the same, of what stands for all that is older */
 } DbmAdoption;

@@ -54,24 +54,26 @@ typedef struct SeenTable
 	bool		events;
 } SeenTable;
 
-/* All deferrable constraints; thrown away when pg_constraint changes. */
+/* All deferrable constraints; read again when pg_constraint has changed. */
 static MemoryContext cache_context = NULL;
 static List *cache = NIL;
 static bool cache_valid = false;
+static uint64 generation = 0;	/* of pg_constraint, as far as we have heard */
 
 static List *deferrable_constraints(void);
+static List *read_constraints(MemoryContext context, uint64 *read_generation);
 static void forget_cache(Datum arg, int cacheid, uint32 hashvalue);
 static List *pending_constraints(void);
 static bool has_events(HTAB *seen, Oid table);
-static bool shares_its_name(const Deferrable *constraint);
+static bool has_other_namesake(const Deferrable *constraint);
 static void set_constraints(List *constraints, bool deferred);
 
 /*
  * Check what the scripts so far, and the caller, have left to be checked on
  * the tables concerned; constraints declared INITIALLY DEFERRED are deferred
  * again afterwards.  Needs SPI to be connected.  A constraint that cannot be
- * set by its name alone, or whose schema the user cannot use, is left to the
- * end of the transaction.
+ * set without another one of its name, or whose schema the user cannot use,
+ * is left to the end of the transaction.
  */
 void
 dbm_deferred_check(void)
@@ -83,7 +85,7 @@ dbm_deferred_check(void)
 	{
 		Deferrable *constraint = lfirst(lc);
 
-		if (!shares_its_name(constraint) &&
+		if (!has_other_namesake(constraint) &&
 			dbm_schema_aclcheck(constraint->schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
 			settable = lappend(settable, constraint);
 	}
@@ -94,6 +96,8 @@ dbm_deferred_check(void)
 /*
  * Fire every pending event here and now, so that none is left for a moment
  * when the present security context is gone.  Error 42501 if some remain.
+ * A constraint that cannot be deferred again without another one of its name
+ * is not: then it is immediate for the rest of the transaction.
  */
 void
 dbm_deferred_flush(void)
@@ -113,35 +117,56 @@ dbm_deferred_flush(void)
 		set_constraints(pending, false);
 		foreach(lc, pending)
 		{
-			if (!shares_its_name(lfirst(lc)))
+			if (!has_other_namesake(lfirst(lc)))
 				fired = lappend(fired, lfirst(lc));
 		}
 	}
 	set_constraints(fired, true);
 }
 
+/*
+ * The list is made apart and takes its place when it is complete, so that an
+ * error on the way, such as a cancel, leaves nothing half done behind.
+ */
 static List *
 deferrable_constraints(void)
 {
-	Relation	rel;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	MemoryContext caller;
+	static bool registered = false;
+	MemoryContext context;
+	List	   *constraints;
+	uint64		read_generation;
 
 	if (cache_valid)
 		return cache;
 
-	if (cache_context == NULL)
-	{
-		cache_context = AllocSetContextCreate(TopMemoryContext, "dbmigrate deferrable constraints",
-											  ALLOCSET_SMALL_SIZES);
+	if (!registered)
 		CacheRegisterSyscacheCallback(CONSTROID, forget_cache, (Datum) 0);
-	}
-	MemoryContextReset(cache_context);
-	cache = NIL;
-	cache_valid = true;			/* an invalidation during the scan resets it */
+	registered = true;
 
-	rel = table_open(ConstraintRelationId, AccessShareLock);
+	context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate deferrable constraints",
+									ALLOCSET_SMALL_SIZES);
+	constraints = read_constraints(context, &read_generation);
+
+	MemoryContextSetParent(context, TopMemoryContext);
+	if (cache_context)
+		MemoryContextDelete(cache_context);
+	cache_context = context;
+	cache = constraints;
+	/* what has changed since the scan began is for the next to read */
+	cache_valid = read_generation == generation;
+	return cache;
+}
+
+static List *
+read_constraints(MemoryContext context, uint64 *read_generation)
+{
+	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
+	List	   *constraints = NIL;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	MemoryContext caller;
+
+	*read_generation = generation;
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -150,25 +175,26 @@ deferrable_constraints(void)
 
 		if (!form->condeferrable)
 			continue;
-		caller = MemoryContextSwitchTo(cache_context);
+		caller = MemoryContextSwitchTo(context);
 		constraint = palloc(sizeof(Deferrable));
 		constraint->schema = form->connamespace;
 		constraint->name = form->conname;
 		constraint->table = form->conrelid;
 		constraint->other_table = form->confrelid;
 		constraint->initially_deferred = form->condeferred;
-		cache = lappend(cache, constraint);
+		constraints = lappend(constraints, constraint);
 		MemoryContextSwitchTo(caller);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return cache;
+	return constraints;
 }
 
 static void
 forget_cache(Datum arg, int cacheid, uint32 hashvalue)
 {
 	cache_valid = false;
+	generation++;
 }
 
 /* Copies of the constraints with tables that have pending events. */
@@ -218,17 +244,18 @@ has_events(HTAB *seen, Oid table)
 }
 
 /*
- * Does a constraint that is not deferrable have the same name, in the same
- * schema?  SET CONSTRAINTS ... DEFERRED would fail.
+ * Does a constraint of the same name, in the same schema, have another mode?
+ * SET CONSTRAINTS ... DEFERRED would fail if it is not deferrable, and defer
+ * what is to be checked at once if it is INITIALLY IMMEDIATE.
  */
 static bool
-shares_its_name(const Deferrable *constraint)
+has_other_namesake(const Deferrable *constraint)
 {
 	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		shares = false;
+	bool		found = false;
 
 	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
 				NameGetDatum(&constraint->name));
@@ -237,12 +264,14 @@ shares_its_name(const Deferrable *constraint)
 	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		if (!((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable)
-			shares = true;
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (!form->condeferrable || form->condeferred != constraint->initially_deferred)
+			found = true;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return shares;
+	return found;
 }
 
 /*

@@ -22,7 +22,7 @@
 
 static char *excerpt(const char *text, int len, int at, int *position);
 static char *replace_all(const char *in, const char *what, const char *by);
-static const char *one_transaction_hint(int sqlerrcode);
+static const char *one_transaction_hint(int sqlerrcode, bool is_alone);
 
 /* migration 003 "add_orders" (up) */
 char *
@@ -72,12 +72,12 @@ dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
 /*
  * Rethrow an error that "statement" raised.  SPI quotes the statement in the
  * context and as internal query; no context callback of ours could shorten
- * that, since SPI's own runs first.
+ * that, since SPI's own runs first.  "is_alone": the call runs one script.
  */
 void
-dbm_rethrow_shortened(ErrorData *edata, const char *statement)
+dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone)
 {
-	const char *hint = one_transaction_hint(edata->sqlerrcode);
+	const char *hint = one_transaction_hint(edata->sqlerrcode, is_alone);
 
 	if (edata->context && strlen(statement) > MAX_QUOTED_STATEMENT)
 	{
@@ -147,15 +147,19 @@ replace_all(const char *in, const char *what, const char *by)
 
 /* What to type when the statement cannot be had in the caller's transaction. */
 static const char *
-one_transaction_hint(int sqlerrcode)
+one_transaction_hint(int sqlerrcode, bool is_alone)
 {
 	switch (sqlerrcode)
 	{
 		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
+			if (is_alone)
+				return "Make it two migrations: add the value in the first, use it in the second, and commit between them.";
 			return "All migrations of one call share a transaction.  "
 				"If an earlier migration adds the value, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
 				"or use CALL migrate.run() where the installed version has it; if this one does, make it two.";
 		case ERRCODE_OUT_OF_MEMORY:
+			if (is_alone)
+				return "A migration is one transaction: make several of it, each with its own.";
 			return "All migrations of one call share a transaction.  "
 				"To give each its own, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
 				"or use CALL migrate.run() where the installed version has it.";

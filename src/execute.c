@@ -47,6 +47,7 @@ typedef struct Section
 	bool		restricted;		/* no SET ROLE */
 	List	   *cursors;		/* the caller's, see leftover.c */
 	DbmLeftover *leftover;
+	bool		is_alone;		/* no other migration in this call */
 	DbmScript  *script;			/* or NULL */
 	DbmExecution *execution;
 	int			current;		/* statement, from 0; -1 outside of statements */
@@ -92,6 +93,7 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_
 	section.search_path = search_path;
 	section.restricted = restricted;
 	section.cursors = cursors;
+	section.is_alone = label->is_alone;
 	run_section(&section, run_script);
 
 	execution->statements = script->ncommands;
@@ -142,7 +144,7 @@ run_section(Section *section, void (*body) (Section *))
 	{
 		if (section->search_path)
 			set_guc("search_path", section->search_path);
-		if (!standard_conforming_strings)
+		if (!dbm_strings_are_standard())
 			set_guc("standard_conforming_strings", "on");
 		if (section->restricted)
 			SetUserIdAndSecContext(caller.id, caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -167,7 +169,7 @@ run_section(Section *section, void (*body) (Section *))
 								   GetUserNameFromId(dbm_stronger_user(), true),
 								   GetUserNameFromId(caller.id, true),
 								   GetUserNameFromId(dbm_stronger_user(), true));
-		dbm_rethrow_shortened(edata, section->sql ? section->sql : "");
+		dbm_rethrow_shortened(edata, section->sql ? section->sql : "", section->is_alone);
 	}
 	PG_END_TRY();
 	dbm_script_running = false;
@@ -287,7 +289,7 @@ check_result(int result)
 static void
 check_strings(void)
 {
-	if (!standard_conforming_strings)
+	if (!dbm_strings_are_standard())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration must not switch standard_conforming_strings off")));

@@ -7,27 +7,28 @@
  * schema_migrations.  Where the columns say little, a table that nobody named
  * is looked at only if its own name speaks of migrations.
  *
- * Whatever is read, is read with the caller's rights.  Tables that nobody
- * named may be a trap of their owner's: those for which the planner would
- * evaluate expressions of his are not looked at.
+ * Tables that nobody named may be a trap of their owner's: those for which the
+ * planner would evaluate expressions of his are not looked at.  That is not
+ * what keeps him from gaining rights, see foreignaccess.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -44,6 +45,13 @@ typedef struct Layout
 	const char *required[MAX_REQUIRED];
 	const char *columns[DBM_FOREIGN_COLUMNS];
 } Layout;
+
+typedef struct Columns
+{
+	int			n;
+	const char *names[MaxHeapAttributeNumber];
+	Oid			types[MaxHeapAttributeNumber];
+} Columns;
 
 /* The first that fits counts. */
 static const Layout layouts[] = {
@@ -81,29 +89,26 @@ static const Layout layouts[] = {
 	{DBM_TOOL_OTHER, NULL, false, true,
 		{"version", "applied_at"},
 		{NULL, "version", NULL, "applied_at"}},
-	/* and of one column; recognise() tells which of the three it is */
+	/* and of one column; tell_single_column() tells which of the three it is */
 	{DBM_TOOL_DBMATE, "dbmate", true, true,
 		{"version"},
 		{NULL, "version"}}
 };
 
+static DbmForeignTable *look(const DbmForeignRequest *request, Oid oid,
+							 const DbmForeignTable *before);
 static DbmForeignTable *search(void);
+static List *candidates(Oid only);
 static void refuse_several(List *tables);
 static Oid	named_table(const char *name);
-static List *describe(const char *condition, bool searching);
-static DbmForeignTable *describe_row(uint64 row, bool searching);
-static bool recognise(DbmForeignTable *table, Datum *names, int nnames, bool searching);
-static bool fits(const Layout *layout, Datum *names, int nnames);
+static DbmForeignTable *describe(Oid oid, bool searching);
+static void describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape);
+static bool recognise(DbmForeignTable *table, const Columns *columns, bool searching);
+static void tell_single_column(DbmForeignTable *table, const Columns *columns);
+static bool fits(const Layout *layout, const Columns *columns);
 static bool name_is_telling(const char *name);
-static const char *column_of(const char *column, Datum *names, int nnames);
+static const char *column_of(const char *column, const Columns *columns);
 static void take_request(DbmForeignTable *table, const DbmForeignRequest *request);
-
-/* Columns of describe(). */
-enum
-{
-	COL_OID = 1, COL_KIND, COL_SCHEMA, COL_NAME, COL_COLUMNS, COL_VERSION_TYPE, COL_RAILS,
-	COL_COLUMN_LIST
-};
 
 /* The table asked for, or the only one there is. */
 DbmForeignTable *
@@ -121,20 +126,33 @@ dbm_foreign_find(const DbmForeignRequest *request)
 					 errmsg("version_column needs history_table")));
 		return search();
 	}
-	return dbm_foreign_look_again(request, named_table(request->table));
+	return look(request, named_table(request->table), NULL);
 }
 
-/* What a table is now, which may have changed before it was locked. */
+/*
+ * The same table once it is locked, and from then on it stays as it is: error
+ * 55000 if it is not what was recognised before.
+ */
 DbmForeignTable *
-dbm_foreign_look_again(const DbmForeignRequest *request, Oid oid)
+dbm_foreign_look_again(const DbmForeignRequest *request, const DbmForeignTable *before)
 {
-	List	   *found = describe(psprintf("c.oid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", oid), false);
-	DbmForeignTable *table = found ? linitial(found) : NULL;
+	return look(request, before->oid, before);
+}
+
+/* What a table is now, and may it be read? */
+static DbmForeignTable *
+look(const DbmForeignRequest *request, Oid oid, const DbmForeignTable *before)
+{
+	DbmForeignTable *table = describe(oid, false);
 
 	if (table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the history table was dropped in the meantime")));
+				 errmsg("the history table was dropped in the meantime"),
+				 errhint("Look for it again: SELECT * FROM migrate.adopt(dry_run => true);")));
+	if (before && (strcmp(table->shape, before->shape) != 0 ||
+				   (request->table == NULL && candidates(oid) == NIL)))
+		dbm_foreign_refuse_changed(before);
 	if (request->version_column)
 		take_request(table, request);
 	else if (table->columns[DBM_FOREIGN_VERSION] == NULL)
@@ -143,51 +161,24 @@ dbm_foreign_look_again(const DbmForeignRequest *request, Oid oid)
 				 errmsg("table %s is not the history of a tool that is known here", table->ref),
 				 errdetail("Its columns are: %s.", table->all_columns),
 				 errhint("Name its columns: SELECT * FROM migrate.adopt(%s, version_column => 'version', time_column => 'applied_at', name_column => 'name');",
-						 quote_literal_cstr(table->ref))));
+						 dbm_literal(table->ref))));
+	dbm_foreign_check_access(table);
 	return table;
-}
-
-/*
- * Run a query as the current user, with nothing of the session's in its way:
- * rows that a policy would hide are an error.
- */
-void
-dbm_foreign_query(const char *sql)
-{
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"row_security", "off"},
-		{"constraint_exclusion", "off"}
-	};
-	MemoryContext context = CurrentMemoryContext;
-	int			level = NewGUCNestLevel();
-
-	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	if (SPI_execute(sql, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read: %s", sql);
-	AtEOXact_GUC(false, level);
-	MemoryContextSwitchTo(context);
 }
 
 static DbmForeignTable *
 search(void)
 {
-	List	   *found;
+	List	   *found = NIL;
+	ListCell   *lc;
 
-	found = describe("c.relkind OPERATOR(pg_catalog.=) 'r'"
-					 " AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
-					 " AND NOT c.relispartition AND NOT c.relhassubclass"
-					 " AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate']::pg_catalog.name[])"
-					 " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-					 " AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
-					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i"
-					 "  WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid"
-					 "  AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))"
-					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x"
-					 "  WHERE x.stxrelid OPERATOR(pg_catalog.=) c.oid AND x.stxexprs IS NOT NULL)",
-					 true);
+	foreach(lc, candidates(InvalidOid))
+	{
+		DbmForeignTable *table = describe(lfirst_oid(lc), true);
+
+		if (table)
+			found = lappend(found, table);
+	}
 	if (found == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -196,7 +187,55 @@ search(void)
 				 errhint("Name the table, and its columns if they are unusual: SELECT * FROM migrate.adopt('schema.table', version_column => 'version', time_column => 'applied_at', name_column => 'name');")));
 	if (list_length(found) > 1)
 		refuse_several(found);
+	dbm_foreign_check_access(linitial(found));
 	return linitial(found);
+}
+
+/* The OIDs of tables, or of one if it is among them, that nobody has to name. */
+static List *
+candidates(Oid only)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			level = dbm_foreign_pin_settings();
+	int			result;
+	List	   *oids = NIL;
+
+	result = SPI_execute(psprintf(
+		"SELECT c.oid FROM pg_catalog.pg_class c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+		" WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
+		" AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
+		" AND NOT c.relispartition AND NOT c.relhassubclass AND NOT c.relhasrules"
+		" AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate']::pg_catalog.name[])"
+		" AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+		" AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i"
+		"  WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid"
+		"  AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x"
+		"  WHERE x.stxrelid OPERATOR(pg_catalog.=) c.oid AND x.stxexprs IS NOT NULL)"
+		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g"
+		"  WHERE g.attrelid OPERATOR(pg_catalog.=) c.oid AND g.attgenerated OPERATOR(pg_catalog.<>) '')"
+		" AND EXISTS (SELECT FROM pg_catalog.pg_attribute k"
+		"  WHERE k.attrelid OPERATOR(pg_catalog.=) c.oid"
+		"  AND k.attname OPERATOR(pg_catalog.=) ANY"
+		"  (ARRAY['version', 'run_on', 'version_id', 'migration_name', 'applied_at']::pg_catalog.name[]))"
+		" %s ORDER BY n.nspname, c.relname",
+		OidIsValid(only) ? psprintf("AND c.oid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", only) : ""),
+						 false, 0);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(result));
+	AtEOXact_GUC(false, level);
+	MemoryContextSwitchTo(context);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		bool		isnull;
+
+		oids = lappend_oid(oids, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[row],
+																SPI_tuptable->tupdesc, 1, &isnull)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return oids;
 }
 
 static void
@@ -215,7 +254,7 @@ refuse_several(List *tables)
 		appendStringInfo(&detail, "%s%s%s%s", detail.len ? ", " : "", table->ref,
 						 table->tool_name ? " of " : "", table->tool_name ? table->tool_name : "");
 		appendStringInfo(&hint, "%sSELECT * FROM migrate.adopt(%s);", hint.len ? "\n" : "",
-						 quote_literal_cstr(table->ref));
+						 dbm_literal(table->ref));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
@@ -253,95 +292,80 @@ named_table(const char *name)
 	return oid;
 }
 
-/* The tables for which a condition holds; if "searching" only what is recognised. */
-static List *
-describe(const char *condition, bool searching)
-{
-	List	   *tables = NIL;
-
-	dbm_foreign_query(psprintf(
-		"SELECT c.oid, c.relkind, n.nspname, c.relname,"
-		" ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a"
-		"  WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0"
-		"  AND NOT a.attisdropped),"
-		" (SELECT v.atttypid FROM pg_catalog.pg_attribute v"
-		"  WHERE v.attrelid OPERATOR(pg_catalog.=) c.oid AND v.attname OPERATOR(pg_catalog.=) 'version'),"
-		" EXISTS (SELECT FROM pg_catalog.pg_class m"
-		"  WHERE m.relnamespace OPERATOR(pg_catalog.=) c.relnamespace"
-		"  AND m.relname OPERATOR(pg_catalog.=) 'ar_internal_metadata'),"
-		" (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(l.attname), ', ' ORDER BY l.attnum)"
-		"  FROM pg_catalog.pg_attribute l WHERE l.attrelid OPERATOR(pg_catalog.=) c.oid"
-		"  AND l.attnum OPERATOR(pg_catalog.>) 0 AND NOT l.attisdropped)"
-		" FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-		" WHERE %s%s ORDER BY n.nspname, c.relname", condition,
-		searching ?
-		" AND EXISTS (SELECT FROM pg_catalog.pg_attribute k"
-		"  WHERE k.attrelid OPERATOR(pg_catalog.=) c.oid"
-		"  AND k.attname OPERATOR(pg_catalog.=) ANY"
-		"  (ARRAY['version', 'run_on', 'version_id', 'migration_name', 'applied_at']::pg_catalog.name[]))" : ""));
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		DbmForeignTable *table = describe_row(row, searching);
-
-		if (table)
-			tables = lappend(tables, table);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return tables;
-}
-
+/*
+ * What a table looks like, from the caches: not as an old snapshot sees it.
+ * NULL if it is not there, or if "searching" and it is not recognised.
+ */
 static DbmForeignTable *
-describe_row(uint64 row, bool searching)
+describe(Oid oid, bool searching)
 {
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	DbmForeignTable *table = palloc0(sizeof(DbmForeignTable));
-	Datum		columns = dbm_column_datum(row, COL_COLUMNS);
-	Datum	   *names;
-	int			nnames;
-	bool		isnull;
+	Columns    *columns = palloc0(sizeof(Columns));
+	StringInfoData shape;
+	Form_pg_class class;
 
-	table->oid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-												COL_OID, &isnull));
-	table->relkind = *dbm_column_text(row, COL_KIND);
-	table->schema = dbm_column_text(row, COL_SCHEMA);
-	table->name = dbm_column_text(row, COL_NAME);
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	class = (Form_pg_class) GETSTRUCT(tuple);
+	table->oid = oid;
+	table->schema_oid = class->relnamespace;
+	table->owner = class->relowner;
+	table->relkind = class->relkind;
+	table->name = pstrdup(NameStr(class->relname));
+	table->schema = get_namespace_name(class->relnamespace);
+	initStringInfo(&shape);
+	appendStringInfo(&shape, "%c%c %u %d%d%d%d%d", class->relkind, class->relpersistence,
+					 class->relowner, class->relhasrules, class->relhassubclass,
+					 class->relispartition, class->relrowsecurity, class->relforcerowsecurity);
+	ReleaseSysCache(tuple);
+	if (table->schema == NULL)
+		return NULL;
 	table->ref = quote_qualified_identifier(table->schema, table->name);
-	deconstruct_array(DatumGetArrayTypeP(columns), TEXTOID, -1, false, TYPALIGN_INT,
-					  &names, NULL, &nnames);
-	if (!recognise(table, names, nnames, searching))
-	{
-		if (searching)
-			return NULL;
-		table->all_columns = dbm_column_text(row, COL_COLUMN_LIST);
-	}
-	if (table->tool == DBM_TOOL_DBMATE)
-	{
-		Oid			type = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[row],
-														  SPI_tuptable->tupdesc,
-														  COL_VERSION_TYPE, &isnull));
-
-		if (type == INT4OID)
-		{
-			table->tool = DBM_TOOL_TERN;
-			table->tool_name = "tern";
-		}
-		else if (dbm_column_bool(row, COL_RAILS))
-		{
-			table->tool = DBM_TOOL_RAILS;
-			table->tool_name = "Rails";
-		}
-	}
+	appendStringInfo(&shape, " %s", table->ref);
+	describe_columns(table, columns, &shape);
+	if (!recognise(table, columns, searching) && searching)
+		return NULL;
+	appendStringInfo(&shape, " %s", table->tool_name ? table->tool_name : "");
+	table->shape = shape.data;
 	return table;
 }
 
+static void
+describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape)
+{
+	StringInfoData list;
+	HeapTuple	tuple;
+
+	initStringInfo(&list);
+	for (AttrNumber n = 1; (tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(table->oid),
+													Int16GetDatum(n))) != NULL; n++)
+	{
+		Form_pg_attribute attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (!attribute->attisdropped)
+		{
+			char	   *name = pstrdup(NameStr(attribute->attname));
+
+			columns->names[columns->n] = name;
+			columns->types[columns->n++] = attribute->atttypid;
+			appendStringInfo(&list, "%s%s", list.len ? ", " : "", quote_identifier(name));
+			appendStringInfo(shape, " %s %u %d", quote_identifier(name), attribute->atttypid,
+							 attribute->attgenerated);
+		}
+		ReleaseSysCache(tuple);
+	}
+	table->all_columns = list.data;
+}
+
 static bool
-recognise(DbmForeignTable *table, Datum *names, int nnames, bool searching)
+recognise(DbmForeignTable *table, const Columns *columns, bool searching)
 {
 	for (int i = 0; i < lengthof(layouts); i++)
 	{
 		const Layout *layout = &layouts[i];
 
-		if (!fits(layout, names, nnames) ||
+		if (!fits(layout, columns) ||
 			(searching && layout->needs_name && !name_is_telling(table->name)))
 			continue;
 		table->tool = layout->tool;
@@ -349,28 +373,46 @@ recognise(DbmForeignTable *table, Datum *names, int nnames, bool searching)
 		memcpy(table->columns, layout->columns, sizeof(table->columns));
 		if (layout->tool == DBM_TOOL_OTHER)
 		{
-			table->columns[DBM_FOREIGN_NAME] = column_of("name", names, nnames);
+			table->columns[DBM_FOREIGN_NAME] = column_of("name", columns);
 			if (table->columns[DBM_FOREIGN_NAME] == NULL)
-				table->columns[DBM_FOREIGN_NAME] = column_of("description", names, nnames);
-			table->columns[DBM_FOREIGN_FLAG] = column_of("success", names, nnames);
+				table->columns[DBM_FOREIGN_NAME] = column_of("description", columns);
+			table->columns[DBM_FOREIGN_FLAG] = column_of("success", columns);
 		}
 		/* Flyway 3 counted its checksums in another way */
-		if (layout->tool == DBM_TOOL_FLYWAY && column_of("version_rank", names, nnames))
+		if (layout->tool == DBM_TOOL_FLYWAY && column_of("version_rank", columns))
 			table->columns[DBM_FOREIGN_CHECKSUM] = NULL;
+		if (layout->tool == DBM_TOOL_DBMATE)
+			tell_single_column(table, columns);
 		return true;
 	}
 	return false;
 }
 
+/* Three tools have a table of one column. */
+static void
+tell_single_column(DbmForeignTable *table, const Columns *columns)
+{
+	if (columns->types[0] == INT4OID)
+	{
+		table->tool = DBM_TOOL_TERN;
+		table->tool_name = "tern";
+	}
+	else if (OidIsValid(get_relname_relid("ar_internal_metadata", table->schema_oid)))
+	{
+		table->tool = DBM_TOOL_RAILS;
+		table->tool_name = "Rails";
+	}
+}
+
 static bool
-fits(const Layout *layout, Datum *names, int nnames)
+fits(const Layout *layout, const Columns *columns)
 {
 	int			nrequired = 0;
 
 	while (nrequired < MAX_REQUIRED && layout->required[nrequired])
-		if (column_of(layout->required[nrequired++], names, nnames) == NULL)
+		if (column_of(layout->required[nrequired++], columns) == NULL)
 			return false;
-	return !layout->exact || nrequired == nnames;
+	return !layout->exact || nrequired == columns->n;
 }
 
 static bool
@@ -385,10 +427,10 @@ name_is_telling(const char *name)
 }
 
 static const char *
-column_of(const char *column, Datum *names, int nnames)
+column_of(const char *column, const Columns *columns)
 {
-	for (int i = 0; i < nnames; i++)
-		if (strcmp(TextDatumGetCString(names[i]), column) == 0)
+	for (int i = 0; i < columns->n; i++)
+		if (strcmp(columns->names[i], column) == 0)
 			return column;
 	return NULL;
 }

@@ -2,39 +2,34 @@
  *
  * foreignlock.c
  *	  The other tool's own lock, for the rest of the transaction, so that a
- *	  runner of that tool that is still about waits, or ends.
+ *	  runner of that tool that is still about waits, or ends; and the lock
+ *	  under which its table is read.
  *
  * Their advisory locks are of session level mostly; ours of transaction level
  * conflicts with them all the same.  Some tools have none, and all can be told
- * to use another one, or none: so the table is locked as well, if the caller
- * has the right to do that.
+ * to use another one, or none: so the table is locked as well.  The order is
+ * the tools' own, first the advisory lock and then the table.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/pg_crc.h"
-#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
-#define POLL_INTERVAL 50		/* milliseconds */
 #define MAX_KEYS 2
 
 static int	advisory_keys(const DbmForeignTable *table, uint64 *keys);
@@ -42,39 +37,91 @@ static uint64 golang_migrate_key(const DbmForeignTable *table, const char *datab
 static uint64 flyway_key(const DbmForeignTable *table);
 static uint32 crc32_of(const char *bytes, int len);
 static int32 java_hash(const char *text);
-static bool may_lock_table(Oid oid);
-static void acquire(const DbmExtension *ext, const char *of, const LOCKTAG *tag, LOCKMODE mode);
-static char *describe_holder(const DbmExtension *ext, const LOCKTAG *tag);
+static LOCKMODE table_lock_mode(bool dry_run);
+static bool has_rows(char relkind);
 
-/*
- * Take the tool's lock, waiting for it as long as for a migration run.
- * Error 55P03 says who holds it.
- */
+/* Take the tool's own lock. */
 void
-dbm_foreign_lock(const DbmExtension *ext, const DbmForeignTable *table)
+dbm_foreign_lock_tool(const DbmExtension *ext, const DbmForeignTable *table)
 {
-	LOCKTAG		tag;
 	uint64		keys[MAX_KEYS];
 	int			nkeys = advisory_keys(table, keys);
+	DbmWait		wait = {
+		.mode = ExclusiveLock,
+		.failure = psprintf("could not obtain the lock of %s", table->tool_name),
+		.notice = psprintf("waiting for the lock of %s", table->tool_name)
+	};
 
 	for (int i = 0; i < nkeys; i++)
 	{
-		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (keys[i] >> 32), (uint32) keys[i], 1);
-		acquire(ext, table->tool_name, &tag, ExclusiveLock);
+		SET_LOCKTAG_ADVISORY(wait.tag, MyDatabaseId, (uint32) (keys[i] >> 32), (uint32) keys[i], 1);
+		dbm_wait_for_lock(ext, &wait);
 	}
-	if (table->relkind != RELKIND_RELATION && table->relkind != RELKIND_PARTITIONED_TABLE)
-		return;
-	if (may_lock_table(table->oid))
-	{
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, table->oid);
-		acquire(ext, psprintf("table %s", table->ref), &tag, ShareLock);
-	}
+
 	/* goose takes its lock only when asked to */
-	else if (nkeys == 0 || table->tool == DBM_TOOL_GOOSE)
+	if (!has_rows(table->relkind) && (nkeys == 0 || table->tool == DBM_TOOL_GOOSE))
 		ereport(NOTICE,
-				(errmsg("table %s is not locked: make sure that nothing else migrates this database now",
+				(errmsg("what is behind %s is not locked: make sure that nothing else migrates this database now",
 						table->ref),
-				 errdetail("That needs the UPDATE, DELETE or TRUNCATE privilege on it.")));
+				 errdetail("It shows rows that are kept elsewhere.")));
+}
+
+/*
+ * Lock the table and its partitions or children, by OID and without asking for
+ * privileges: it is going to be read as its owner.
+ */
+void
+dbm_foreign_lock_table(const DbmExtension *ext, const DbmForeignTable *table, bool dry_run)
+{
+	DbmWait		wait = {.mode = table_lock_mode(dry_run)};
+	List	   *locked = NIL;
+	bool		more = true;
+
+	while (more)
+	{
+		ListCell   *lc;
+
+		more = false;
+		foreach(lc, find_all_inheritors(table->oid, NoLock, NULL))
+		{
+			Oid			oid = lfirst_oid(lc);
+			char	   *name = get_rel_name(oid);
+			char	   *schema = get_namespace_name(get_rel_namespace(oid));
+
+			if (list_member_oid(locked, oid) || name == NULL || schema == NULL)
+				continue;
+			wait.failure = psprintf("could not obtain the lock of table %s",
+									quote_qualified_identifier(schema, name));
+			wait.notice = psprintf("waiting for the lock of table %s",
+								   quote_qualified_identifier(schema, name));
+			SET_LOCKTAG_RELATION(wait.tag, MyDatabaseId, oid);
+			dbm_wait_for_lock(ext, &wait);
+			locked = lappend_oid(locked, oid);
+			more = true;
+
+			/* what was committed while we waited may have changed the table */
+			AcceptInvalidationMessages();
+		}
+	}
+}
+
+/*
+ * Both modes keep out whoever wants to change what reading the table means;
+ * the stronger one keeps out new rows as well.  On a standby no stronger one
+ * can be had than that which keeps the table's owner from changing.
+ */
+static LOCKMODE
+table_lock_mode(bool dry_run)
+{
+	if (RecoveryInProgress())
+		return AccessShareLock;
+	return dry_run ? ShareUpdateExclusiveLock : ShareRowExclusiveLock;
+}
+
+static bool
+has_rows(char relkind)
+{
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE;
 }
 
 /* The keys of the tool's advisory lock on this table, if it has one. */
@@ -180,75 +227,4 @@ java_hash(const char *text)
 		hash = hash * 31 + c;
 	}
 	return (int32) hash;
-}
-
-/* As LOCK TABLE ... IN SHARE MODE asks for it. */
-static bool
-may_lock_table(Oid oid)
-{
-	return pg_class_aclcheck(oid, GetUserId(), ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE) == ACLCHECK_OK;
-}
-
-static void
-acquire(const DbmExtension *ext, const char *of, const LOCKTAG *tag, LOCKMODE mode)
-{
-	TimestampTz start = GetCurrentTimestamp();
-	bool		told = false;
-
-	while (LockAcquire(tag, mode, false, true) == LOCKACQUIRE_NOT_AVAIL)
-	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), dbm_lock_wait))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("could not obtain the lock of %s", of),
-					 errdetail_internal("%s", describe_holder(ext, tag)),
-					 errhint("Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';")));
-		if (!told && dbm_progress)
-			ereport(NOTICE,
-					(errmsg("waiting for the lock of %s", of),
-					 errdetail_internal("%s", describe_holder(ext, tag))));
-		told = true;
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(POLL_INTERVAL, dbm_lock_wait), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	/* what was committed while we waited may have changed the table */
-	AcceptInvalidationMessages();
-}
-
-/* A sentence on who holds a lock that is in our way. */
-static char *
-describe_holder(const DbmExtension *ext, const LOCKTAG *tag)
-{
-	bool		is_table = tag->locktag_type == LOCKTAG_RELATION;
-	DbmParams	params = {0};
-
-	dbm_param(&params, OIDOID, ObjectIdGetDatum(tag->locktag_field1), false);
-	dbm_param(&params, OIDOID, ObjectIdGetDatum(tag->locktag_field2), false);
-	dbm_param(&params, OIDOID, ObjectIdGetDatum(tag->locktag_field3), false);
-	dbm_param(&params, INT4OID, Int32GetDatum(MyProcPid), false);
-
-	/* who is there now, not when this transaction first looked */
-	pgstat_clear_backend_activity_snapshot();
-	dbm_query(ext,
-			  psprintf("SELECT CASE WHEN l.pid IS NULL THEN 'It is held by a prepared transaction.'"
-					   " ELSE pg_catalog.format('It is held by process %%s of user \"%%s\"%%s.', l.pid, a.usename,"
-					   " CASE WHEN a.application_name OPERATOR(pg_catalog.=) '' THEN ''"
-					   " ELSE pg_catalog.format(' (%%s)', a.application_name) END) END"
-					   " FROM pg_catalog.pg_locks l"
-					   " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid"
-					   " WHERE l.granted AND l.pid IS DISTINCT FROM $4"
-					   " AND l.database OPERATOR(pg_catalog.=) $1 AND %s LIMIT 1",
-					   is_table ?
-					   "l.locktype OPERATOR(pg_catalog.=) 'relation'"
-					   " AND l.relation OPERATOR(pg_catalog.=) $2 AND $3 IS NOT NULL"
-					   " AND l.mode OPERATOR(pg_catalog.<>) ALL (ARRAY['AccessShareLock', 'RowShareLock', 'ShareLock'])" :
-					   "l.locktype OPERATOR(pg_catalog.=) 'advisory'"
-					   " AND l.classid OPERATOR(pg_catalog.=) $2"
-					   " AND l.objid OPERATOR(pg_catalog.=) $3"
-					   " AND l.objsubid OPERATOR(pg_catalog.=) 1"),
-			  &params, SPI_OK_SELECT);
-	return SPI_processed > 0 ? dbm_column_text(0, 1) : "It was held by a process that has just ended.";
 }

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * foreignread.c
- *	  Read another tool's history table: what is in force, in the order in
- *	  which it was applied.
+ *	  Read another tool's history table.
  *
  * The query names the columns and nothing else.  Conditions, casts and ORDER
  * BY would go through operators and casts that may be somebody's own; so all
- * that is done here.
+ * that is done here.  The columns' types may be somebody's own as well: values
+ * become text while we still are the table's owner.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,25 +43,16 @@ static int64 int_value(const Reader *reader, DbmForeignColumn column);
 static bool bool_value(const Reader *reader, DbmForeignColumn column);
 static const TimestampTz *time_value(const Reader *reader, DbmForeignColumn column);
 static void wrong_type(const Reader *reader, DbmForeignColumn column);
-static bool is_failed(const DbmForeignTable *table, const DbmForeignRow *row);
-static void refuse_failed(const DbmForeignTable *table, List *failed);
-static List *in_force(const DbmForeignTable *table, List *rows);
-static List *in_force_goose(List *rows);
-static List *in_force_flyway(List *rows);
-static List *take_back(List *kept, const DbmForeignRow *undo);
-static int	by_time(const ListCell *a, const ListCell *b);
-static int	by_order(const ListCell *a, const ListCell *b);
-static int	by_version(const ListCell *a, const ListCell *b);
 
 /* What is in force, oldest first; error 55000 if something there has failed. */
 List *
 dbm_foreign_read(const DbmForeignTable *table)
 {
+	DbmForeignSection section;
 	Reader		reader;
 	List	   *rows = NIL;
-	List	   *failed = NIL;
-	ListCell   *lc;
 
+	dbm_foreign_enter(table, &section);
 	start(&reader, table);
 	for (reader.row = 0; reader.row < SPI_processed; reader.row++)
 	{
@@ -69,13 +60,8 @@ dbm_foreign_read(const DbmForeignTable *table)
 		rows = lappend(rows, read_row(&reader));
 	}
 	SPI_freetuptable(SPI_tuptable);
-
-	foreach(lc, rows)
-		if (is_failed(table, lfirst(lc)))
-			failed = lappend(failed, lfirst(lc));
-	if (failed)
-		refuse_failed(table, failed);
-	return in_force(table, rows);
+	dbm_foreign_leave(&section);
+	return dbm_foreign_in_force(table, rows);
 }
 
 /* Run the query. */
@@ -96,7 +82,7 @@ start(Reader *reader, const DbmForeignTable *table)
 							 quote_identifier(table->columns[i]));
 		}
 	appendStringInfo(&sql, " FROM %s t", table->ref);
-	dbm_foreign_query(sql.data);
+	dbm_foreign_query(table, sql.data);
 	for (int i = 0; i < DBM_FOREIGN_COLUMNS; i++)
 		if (reader->columns[i])
 			reader->types[i] = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, reader->columns[i]));
@@ -265,176 +251,5 @@ wrong_type(const Reader *reader, DbmForeignColumn column)
 					reader->table->columns[column], reader->table->ref,
 					format_type_be(reader->types[column])),
 			 errhint("If the table is not what it looks like, name its columns: SELECT * FROM migrate.adopt(%s, version_column => 'version', time_column => 'applied_at', name_column => 'name');",
-					 quote_literal_cstr(reader->table->ref))));
-}
-
-/* Did the tool stop half way, so that nobody knows what is in force? */
-static bool
-is_failed(const DbmForeignTable *table, const DbmForeignRow *row)
-{
-	switch (table->tool)
-	{
-		case DBM_TOOL_GOLANG_MIGRATE:
-			return row->flag;
-		case DBM_TOOL_FLYWAY:
-		case DBM_TOOL_SQLX:
-		case DBM_TOOL_OTHER:
-			return !row->flag;
-		case DBM_TOOL_PRISMA:
-			return row->applied_at == NULL && !row->is_undone;
-		default:
-			return false;
-	}
-}
-
-static void
-refuse_failed(const DbmForeignTable *table, List *failed)
-{
-	DbmForeignRow *first = linitial(failed);
-	StringInfoData names;
-	char	   *hint;
-	ListCell   *lc;
-
-	initStringInfo(&names);
-	foreach(lc, failed)
-		appendStringInfo(&names, "%s%s", names.len ? ", " : "", ((DbmForeignRow *) lfirst(lc))->text);
-	if (table->tool == DBM_TOOL_GOLANG_MIGRATE)
-		hint = psprintf("Put the database right by hand, then: migrate force %s, or the version before it", first->text);
-	else if (table->tool == DBM_TOOL_FLYWAY)
-		hint = pstrdup("Put the database right by hand, then: flyway repair");
-	else if (table->tool == DBM_TOOL_PRISMA)
-		hint = psprintf("Put the database right by hand, then: prisma migrate resolve --applied %s, or --rolled-back", quote_literal_cstr(first->text));
-	else
-		hint = psprintf("Put the database right by hand, then, if it is not in force: DELETE FROM %s WHERE NOT %s; or else: UPDATE %s SET %s = true;",
-						table->ref, quote_identifier(table->columns[DBM_FOREIGN_FLAG]),
-						table->ref, quote_identifier(table->columns[DBM_FOREIGN_FLAG]));
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg_plural("table %s has a failed migration", "table %s has failed migrations",
-						   list_length(failed), table->ref),
-			 errdetail("Failed: %s.", names.data),
-			 errhint("%s", hint)));
-}
-
-/* What the rows amount to, in the tool's order. */
-static List *
-in_force(const DbmForeignTable *table, List *rows)
-{
-	List	   *kept = NIL;
-	ListCell   *lc;
-
-	if (table->tool == DBM_TOOL_GOOSE)
-		return in_force_goose(rows);
-	if (table->tool == DBM_TOOL_FLYWAY)
-		return in_force_flyway(rows);
-	foreach(lc, rows)
-	{
-		DbmForeignRow *row = lfirst(lc);
-
-		if (row->is_undone)
-			continue;
-		/* golang-migrate says -1 and tern says 0 when there is nothing yet */
-		if (row->is_up_to && (row->canonical == NULL ||
-							  (table->tool == DBM_TOOL_TERN && strcmp(row->canonical, "0") == 0)))
-			continue;
-		kept = lappend(kept, row);
-	}
-	list_sort(kept, by_time);
-	return kept;
-}
-
-/* The newest row of each version counts; version 0 is the table's beginning. */
-static List *
-in_force_goose(List *rows)
-{
-	List	   *kept = NIL;
-	const DbmForeignRow *last = NULL;
-
-	list_sort(rows, by_version);
-	for (int i = list_length(rows) - 1; i >= 0; i--)
-	{
-		DbmForeignRow *row = list_nth(rows, i);
-
-		if (last && dbm_version_compare(last->canonical, row->canonical) == 0)
-			continue;
-		last = row;
-		if (row->flag && row->canonical && strcmp(row->canonical, "0") != 0)
-			kept = lappend(kept, row);
-	}
-	list_sort(kept, by_order);
-	return kept;
-}
-
-/* Rows of undo and delete take back an earlier one; repeatables come again. */
-static List *
-in_force_flyway(List *rows)
-{
-	List	   *kept = NIL;
-	ListCell   *lc;
-
-	list_sort(rows, by_order);
-	foreach(lc, rows)
-	{
-		DbmForeignRow *row = lfirst(lc);
-		bool		takes_back = strncmp(row->type, "UNDO", 4) == 0 || strcmp(row->type, "DELETE") == 0;
-
-		CHECK_FOR_INTERRUPTS();
-		if (takes_back || row->is_repeatable)
-			kept = take_back(kept, row);
-		if (!takes_back && strcmp(row->type, "SCHEMA") != 0)
-			kept = lappend(kept, row);
-	}
-	return kept;
-}
-
-/* Without the newest row of the same version, or description if repeatable. */
-static List *
-take_back(List *kept, const DbmForeignRow *undo)
-{
-	for (int i = list_length(kept) - 1; i >= 0; i--)
-	{
-		const DbmForeignRow *row = list_nth(kept, i);
-
-		if (undo->is_repeatable ? row->is_repeatable && strcmp(row->name, undo->name) == 0 :
-			row->canonical && undo->canonical && strcmp(row->canonical, undo->canonical) == 0)
-			return list_delete_nth_cell(kept, i);
-	}
-	return kept;
-}
-
-static int
-by_time(const ListCell *a, const ListCell *b)
-{
-	const DbmForeignRow *x = lfirst(a);
-	const DbmForeignRow *y = lfirst(b);
-
-	/* without a time after those with one, in version order */
-	if ((x->applied_at == NULL) != (y->applied_at == NULL))
-		return x->applied_at ? -1 : 1;
-	if (x->applied_at && *x->applied_at != *y->applied_at)
-		return *x->applied_at < *y->applied_at ? -1 : 1;
-	if (x->order != y->order)
-		return by_order(a, b);
-	return by_version(a, b);
-}
-
-static int
-by_order(const ListCell *a, const ListCell *b)
-{
-	int64		x = ((const DbmForeignRow *) lfirst(a))->order;
-	int64		y = ((const DbmForeignRow *) lfirst(b))->order;
-
-	return (x > y) - (x < y);
-}
-
-static int
-by_version(const ListCell *a, const ListCell *b)
-{
-	const DbmForeignRow *x = lfirst(a);
-	const DbmForeignRow *y = lfirst(b);
-	int			result = dbm_version_compare(x->canonical, y->canonical);
-
-	if (result == 0)
-		result = by_order(a, b);
-	return result != 0 ? result : strcmp(x->text, y->text);
+					 dbm_literal(reader->table->ref))));
 }

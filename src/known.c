@@ -48,19 +48,11 @@ DbmKnownSet *
 dbm_known_load(const DbmExtension *ext, const char *schema)
 {
 	DbmKnownSet *set = palloc0(sizeof(DbmKnownSet));
-	HASHCTL		control = {
-		.keysize = sizeof(char *),
-		.entrysize = sizeof(Entry),
-		.hash = hash_key,
-		.match = match_key,
-		.hcxt = CurrentMemoryContext
-	};
 	DbmParams	params = {0};
 	List	   *all = NIL;
 	ListCell   *lc;
 
-	set->index = hash_create("dbmigrate known migrations", 1024, &control,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	set->index = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
 	dbm_param_text(&params, schema);
 	dbm_query(ext,
 			  "SELECT s.id, s.version, s.version_key, s.name, s.state, s.position IS NOT NULL,"
@@ -225,6 +217,22 @@ bool
 dbm_name_is_same(const char *a, const char *b)
 {
 	return strcmp(fold(a), fold(b)) == 0;
+}
+
+/* A hash table whose entries begin with a pointer to a string, their key. */
+HTAB *
+dbm_string_table(const char *name, Size entrysize)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(char *),
+		.entrysize = entrysize,
+		.hash = hash_key,
+		.match = match_key,
+		.hcxt = CurrentMemoryContext
+	};
+
+	return hash_create(name, 1024, &control,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 static DbmKnown *

@@ -41,7 +41,7 @@ dbm_problem_psql_command(DbmScript *script, int at)
 	int			len = strcspn(command + 1, " \t\r\n;\\") + 1;
 	MemoryContext caller = MemoryContextSwitchTo(script->context);
 
-	while (start > 0 && script->text[start - 1] != '\n')
+	while (start > 0 && strchr("\r\n", script->text[start - 1]) == NULL)
 		start--;
 	len = pg_mbcliplen(command, len, 64);
 	problem = dbm_problem(script, ERRCODE_SYNTAX_ERROR,
@@ -51,6 +51,11 @@ dbm_problem_psql_command(DbmScript *script, int at)
 	problem->hint = "A migration runs inside the server, which has no psql commands; "
 		"only \\restrict and \\unrestrict lines and the \\. after COPY data are understood.  "
 		"Write the SQL itself.";
+	if (command[1] == '.' &&
+		memchr(script->text, '\r', script->len) && !memchr(script->text, '\n', script->len))
+		problem->hint = "The lines of this text end with carriage returns alone, "
+			"so that the \\. behind COPY data is not found.  "
+			"Convert the file: tr '\\r' '\\n' < old.sql > new.sql";
 	MemoryContextSwitchTo(caller);
 	return problem;
 }
@@ -119,19 +124,18 @@ dbm_problem_is_about_text(const ErrorData *edata)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
 }
 
-/* The number of line feeds in text[from .. to). */
+/* The number of line ends in text[from .. to): LF, CR LF, or CR alone. */
 int
 dbm_count_lines(const char *text, int from, int to)
 {
-	const char *p = text + from;
 	const char *end = text + to;
 	int			lines = 0;
 
-	while ((p = memchr(p, '\n', end - p)) != NULL)
-	{
+	for (const char *p = text + from; (p = memchr(p, '\n', end - p)) != NULL; p++)
 		lines++;
-		p++;
-	}
+	for (const char *p = text + from; (p = memchr(p, '\r', end - p)) != NULL; p++)
+		if (p[1] != '\n')
+			lines++;
 	return lines;
 }
 

@@ -3,17 +3,18 @@
  * progress.c
  *	  Tell the client about each migration.
  *
+ * ereport() flushes each NOTICE to the client at once, which costs more than
+ * the rest of the bookkeeping.  So it is used at intervals; in between the
+ * same message is put into the client's buffer, and goes with the next one.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-/*
- * libpq.h wants GSSAPI's headers for a struct that is not used here; who
- * builds the extension need not have them.
- */
-#undef ENABLE_GSS
-
-#include "libpq/libpq.h"
+#include "libpq/pqformat.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -21,45 +22,76 @@
 
 #define FLUSH_INTERVAL 20		/* milliseconds */
 
-static int	no_flush(void);
+static char *describe(const DbmMigration *migration, bool is_up);
+static bool for_client_only(void);
+static void send_notice(const char *text);
+static void send_field(StringInfo message, char field, const char *value);
 
-/*
- * A NOTICE for a migration.  ereport() would flush each to the client at
- * once, which costs more than the rest of the bookkeeping; so that happens at
- * intervals, and what is held back goes with the next message.
- */
+/* A NOTICE for a migration. */
 void
 dbm_progress_notice(const DbmMigration *migration, bool is_up)
 {
 	static TimestampTz flushed = 0;
-	bool		has_name = migration->version && migration->name[0];	/* an id holds it */
-	const PQcommMethods *methods = PqCommMethods;
-	PQcommMethods patient = *methods;
+	char	   *text = describe(migration, is_up);
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (TimestampDifferenceExceeds(flushed, GetCurrentTimestamp(), FLUSH_INTERVAL))
-		flushed = GetCurrentTimestamp();
+	if (for_client_only() && !TimestampDifferenceExceeds(flushed, now, FLUSH_INTERVAL))
+		send_notice(text);
 	else
-		patient.flush = no_flush;
-
-	PqCommMethods = &patient;
-	PG_TRY();
 	{
 		ereport(NOTICE,
-				(errmsg(is_up ? "applied migration %s%s%s%s" : "rolled back migration %s%s%s%s",
-						DBM_MIGRATION_REF(migration),
-						has_name ? " \"" : "", has_name ? migration->name : "",
-						has_name ? "\"" : ""),
+				(errmsg_internal("%s", text),
 				 errhidecontext(true)));
+		flushed = now;
 	}
-	PG_FINALLY();
-	{
-		PqCommMethods = methods;
-	}
-	PG_END_TRY();
 }
 
-static int
-no_flush(void)
+static char *
+describe(const DbmMigration *migration, bool is_up)
 {
-	return 0;
+	bool		has_name = migration->version && migration->name[0];	/* an id holds it */
+
+	return psprintf(is_up ? _("applied migration %s%s%s%s") : _("rolled back migration %s%s%s%s"),
+					DBM_MIGRATION_REF(migration),
+					has_name ? " \"" : "", has_name ? migration->name : "",
+					has_name ? "\"" : "");
+}
+
+/* Would ereport(NOTICE) send it to the client, and do nothing else? */
+static bool
+for_client_only(void)
+{
+	int			log_level = dbm_log_min_messages();
+
+	if (whereToSendOutput != DestRemote || NOTICE < client_min_messages)
+		return false;
+	/* as a threshold for the server's log, LOG is above ERROR */
+	return log_level > NOTICE || log_level == LOG;
+}
+
+/* What ereport() sends for it, in the same order. */
+static void
+send_notice(const char *text)
+{
+	StringInfoData message;
+
+	pq_beginmessage(&message, 'N');
+	send_field(&message, PG_DIAG_SEVERITY, _("NOTICE"));
+	send_field(&message, PG_DIAG_SEVERITY_NONLOCALIZED, "NOTICE");
+	send_field(&message, PG_DIAG_SQLSTATE, unpack_sql_state(ERRCODE_SUCCESSFUL_COMPLETION));
+	send_field(&message, PG_DIAG_MESSAGE_PRIMARY, text);
+	if (error_context_stack)
+		send_field(&message, PG_DIAG_CONTEXT, GetErrorContextStack());
+	send_field(&message, PG_DIAG_SOURCE_FILE, "progress.c");
+	send_field(&message, PG_DIAG_SOURCE_LINE, CppAsString2(__LINE__));
+	send_field(&message, PG_DIAG_SOURCE_FUNCTION, "dbm_progress_notice");
+	pq_sendbyte(&message, '\0');
+	pq_endmessage(&message);
+}
+
+static void
+send_field(StringInfo message, char field, const char *value)
+{
+	pq_sendbyte(message, field);
+	pq_sendstring(message, value);
 }

@@ -33,13 +33,6 @@ dbm_migration_literal(const DbmMigration *migration)
 	return dbm_literal(DBM_MIGRATION_REF(migration));
 }
 
-/* ", schema => 'tenant'", to end a call in a hint with; often empty. */
-char *
-dbm_schema_argument(const char *schema)
-{
-	return schema[0] == '\0' ? pstrdup("") : psprintf(", schema => %s", dbm_literal(schema));
-}
-
 /*
  * Does a text hold a control character, of 7 or 8 bits?  They forge lines and
  * steer terminals, and no name needs them.

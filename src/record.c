@@ -120,6 +120,45 @@ dbm_record_to_repeat(const DbmExtension *ext, const char *schema)
 			  &params, SPI_OK_UPDATE);
 }
 
+/*
+ * All rows of migrate.applied of a target schema go, and each leaves a history
+ * row.  Returns how many; what the record says of a migration is not used.
+ */
+int64
+dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record)
+{
+	DbmParams	params = {0};
+	int64		count;
+
+	dbm_param_text(&params, record->target_schema);
+	dbm_query(ext,
+			  "SELECT pg_catalog.count(*) FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1",
+			  &params, SPI_OK_SELECT);
+	count = dbm_column_int(0, 1, 0);
+	if (count == 0)
+		return 0;
+
+	dbm_param_int64(&params, record->run);
+	dbm_param_text(&params, record->action);
+	dbm_param_text(&params, GetUserNameFromId(GetSessionUserId(), false));
+	dbm_param_text(&params, GetUserNameFromId(GetUserId(), false));
+	dbm_param_text(&params, record->reason);
+	dbm_query(ext,
+			  "WITH gone AS (DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+			  "  RETURNING a.position, a.id, a.version, a.name, a.checksum)"
+			  " INSERT INTO migrate.history (run, action, target_schema, migration, version, name, checksum,"
+			  " session_username, username, reason, application_name, client_addr, transaction_id)"
+			  " SELECT $2, $3, $1, g.id, g.version, g.name, g.checksum, $4, $5, $6,"
+			  " pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr(),"
+			  " pg_catalog.pg_current_xact_id()"
+			  " FROM gone g ORDER BY g.position DESC",
+			  &params, SPI_OK_INSERT);
+	if (SPI_processed != count)
+		elog(ERROR, "%d rows of migrate.history were written instead of %d",
+			 (int) SPI_processed, (int) count);
+	return count;
+}
+
 static void
 forget_applied(const DbmExtension *ext, const DbmRecord *record)
 {

@@ -9,10 +9,10 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
@@ -53,7 +53,7 @@ dbm_refuse_unconfirmed(const char *confirm)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("rolling back in production needs a confirmation"),
 					 errdetail("The environment of database \"%s\" is \"%s\".", database, dbm_environment()),
-					 errhint("Add the argument: confirm => %s", quote_literal_cstr(database))));
+					 errhint("Add the argument: confirm => %s", dbm_literal(database))));
 	}
 	else if (strcmp(confirm, database) != 0)
 		ereport(ERROR,

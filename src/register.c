@@ -25,6 +25,7 @@
 static text *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
 static void check_names(const DbmRegistration *wanted);
+static const char *still_applied(const DbmExtension *ext, const DbmStored *stored);
 static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
@@ -123,11 +124,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is applied and cannot be forgotten", stored->version),
-				 stored->is_repeatable ?
-				 errhint("Forget first that it was run: SELECT migrate.mark_pending(%s, 'the reason');",
-						 dbm_literal(stored->version)) :
-				 errhint("Roll it back first: SELECT * FROM migrate.rollback(); or, if it is not in force any more: SELECT migrate.mark_pending(%s, 'the reason');",
-						 dbm_literal(stored->version))));
+				 errhint("%s", still_applied(&ext, stored))));
 	trouble = dbm_store_check(&ext, NULL, stored);
 	if (trouble)
 		dbm_trouble_throw(trouble);
@@ -272,6 +269,24 @@ text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name)));
 	return PG_GETARG_TEXT_PP(arg);
+}
+
+/* What to do first about a migration that is to be removed. */
+static const char *
+still_applied(const DbmExtension *ext, const DbmStored *stored)
+{
+	const char *schema = dbm_catalog_applied_in(ext, stored->id);
+	const char *mark_pending;
+
+	if (schema[0] != '\0' && !OidIsValid(dbm_target_find(schema)))
+		return psprintf("Forget first what was applied in a schema that is gone: SELECT migrate.forget_schema(%s, 'the reason');",
+						dbm_literal(schema));
+	mark_pending = psprintf("SELECT migrate.mark_pending(%s, 'the reason'%s);", dbm_literal(stored->version),
+							dbm_target_argument(schema, false));
+	if (stored->is_repeatable)
+		return psprintf("Forget first that it was run: %s", mark_pending);
+	return psprintf("Roll it back first: SELECT * FROM migrate.rollback(%s); or, if it is not in force any more: %s",
+					dbm_target_argument(schema, true), mark_pending);
 }
 
 /* The migration a version argument means; 42704 if it is not registered. */

@@ -33,6 +33,7 @@ dbmigrate_require(PG_FUNCTION_ARGS)
 	DbmExtension ext;
 
 	dbm_catalog_open(&ext);
+	dbm_targetstate_look(&ext, schema);
 	if (PG_ARGISNULL(0))
 		require_all(&ext, schema);
 	else
@@ -52,15 +53,18 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
 				 errdetail("It is not registered here either."),
-				 errhint("Register it with migrate.add(), then: SELECT * FROM migrate.apply();")));
+				 errhint("Register it with migrate.add(), then: SELECT * FROM migrate.apply(%s);",
+						 dbm_target_argument(schema, true))));
 	if (!is_in_force(migration))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
 				 errdetail("Its state is \"%s\".", migration->state),
 				 strcmp(migration->state, "pending") == 0 && migration->version ?
-				 errhint("Apply it: SELECT * FROM migrate.apply_to('%s');", migration->version) :
-				 errhint("See what is known about it: SELECT * FROM migrate.status();")));
+				 errhint("Apply it: SELECT * FROM migrate.apply_to(%s%s);",
+						 dbm_literal(migration->version), dbm_target_argument(schema, false)) :
+				 errhint("See what is known about it: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(schema, true))));
 }
 
 static void
@@ -88,8 +92,10 @@ require_all(const DbmExtension *ext, const char *schema)
 							   count, count),
 				 errdetail("Not applied: %s.", missing.data),
 				 all_pending ?
-				 errhint("Apply what is pending: SELECT * FROM migrate.apply();") :
-				 errhint("See why with: SELECT * FROM migrate.status();")));
+				 errhint("Apply what is pending: SELECT * FROM migrate.apply(%s);",
+						 dbm_target_argument(schema, true)) :
+				 errhint("See why with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(schema, true))));
 }
 
 /* A changed text does not make an applied migration less applied. */

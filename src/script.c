@@ -302,9 +302,7 @@ scan_window(Splitter *scan, int from, int to)
 	script->text[to] = '\0';
 	scanner = scanner_init(script->text + from, &extra, &ScanKeywords, dbm_tokens_keywords());
 	script->text[to] = saved;
-	extra.backslash_quote = BACKSLASH_QUOTE_ON;
-	extra.escape_string_warning = false;
-	extra.standard_conforming_strings = true;
+	dbm_scan_standard_strings(&extra);
 	scan->window_start = from;
 	scan->resume = from;
 

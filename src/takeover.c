@@ -13,7 +13,7 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
-/* The arguments all three functions have. */
+/* The arguments that all functions but forget_schema() have. */
 typedef struct Request
 {
 	DbmExtension ext;
@@ -30,6 +30,7 @@ static DbmMigration *find(const Request *request);
 PG_FUNCTION_INFO_V1(dbmigrate_baseline);
 PG_FUNCTION_INFO_V1(dbmigrate_mark_applied);
 PG_FUNCTION_INFO_V1(dbmigrate_mark_pending);
+PG_FUNCTION_INFO_V1(dbmigrate_forget_schema);
 
 /*
  * SQL: migrate.baseline(version, schema) returns how many were recorded
@@ -55,8 +56,8 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
-				 errhint("Record single migrations instead: SELECT migrate.mark_applied(%s, 'the reason');",
-						 dbm_literal(request.version))));
+				 errhint("Record single migrations instead: SELECT migrate.mark_applied(%s, 'the reason'%s);",
+						 dbm_literal(request.version), dbm_target_argument(request.schema, false))));
 
 	record.target_schema = request.schema;
 	record.run = dbm_catalog_next_run(&request.ext);
@@ -99,7 +100,8 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("baseline script %s is superseded", request.version),
 				 errdetail("It stands for versions where nothing is applied yet."),
-				 errhint("Record the versions themselves; see SELECT * FROM migrate.status();")));
+				 errhint("Record the versions themselves; see SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(request.schema, true))));
 	record.baseline = record.migration->is_baseline;
 	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_catalog_next_run(&request.ext);
@@ -123,7 +125,8 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", request.version),
-				 errhint("See what is applied with: SELECT * FROM migrate.status();")));
+				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(request.schema, true))));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_record_undone(&request.ext, &record);
 	check_not_below_baseline(&request);
@@ -148,6 +151,45 @@ check_not_below_baseline(const Request *request)
 				 errdetail("All versions up to the baseline do, %s is the newest applied one.",
 						   dbm_catalog_newest(&request->ext, request->schema)),
 				 errhint("Register its script under a newer version; or take the newer ones back first, from the newest on.")));
+}
+
+/*
+ * SQL: migrate.forget_schema(schema, reason) returns how many migrations do
+ * not count as applied there any more
+ *
+ * The schema itself need not exist, and is not touched if it does.
+ */
+Datum
+dbmigrate_forget_schema(PG_FUNCTION_ARGS)
+{
+	DbmExtension ext;
+	DbmRecord	record = {.action = "forget"};
+	int64		count;
+
+	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	dbm_check_caller("migrate.forget_schema()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("schema must not be null")));
+	record.target_schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (record.target_schema[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the state of the database as it is cannot be forgotten"),
+				 errhint("Take back what was undone: SELECT migrate.mark_pending(version, 'the reason');")));
+
+	dbm_catalog_open(&ext);
+	dbm_lock_for_run(&ext);
+	record.run = dbm_catalog_next_run(&ext);
+	count = dbm_record_forgotten(&ext, &record);
+	if (!dbm_targetstate_forget(&ext, record.target_schema) && count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("nothing is recorded for schema \"%s\"", record.target_schema),
+				 errhint("See where something is: SELECT DISTINCT target_schema FROM migrate.schema_migrations;")));
+	dbm_catalog_close();
+	PG_RETURN_INT64(count);
 }
 
 /* Check the caller, read the version and the target schema, take the lock. */

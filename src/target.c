@@ -30,19 +30,41 @@ dbm_target_check(const char *schema)
 
 	if (schema[0] == '\0')
 		return;
+	oid = dbm_target_find(schema);
+	if (!OidIsValid(oid))
+		dbm_target_missing(schema);
+	if (dbm_schema_aclcheck(oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, schema);
+}
+
+/* InvalidOid if it does not exist; 22023 if it is not a place for migrations. */
+Oid
+dbm_target_find(const char *schema)
+{
 	if (IsReservedName(schema) || strcmp(schema, "information_schema") == 0 ||
 		strcmp(schema, "migrate") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("schema \"%s\" cannot be the target of migrations", schema)));
-	oid = get_namespace_oid(schema, true);
-	if (!OidIsValid(oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_SCHEMA),
-				 errmsg("schema \"%s\" does not exist", schema),
-				 errhint("CREATE SCHEMA %s;", quote_identifier(schema))));
-	if (dbm_schema_aclcheck(oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, schema);
+	return get_namespace_oid(schema, true);
+}
+
+void
+dbm_target_missing(const char *schema)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_SCHEMA),
+			 errmsg("schema \"%s\" does not exist", schema),
+			 errhint("If it is a new tenant: CREATE SCHEMA %s;", quote_identifier(schema))));
+}
+
+/* A target schema as the argument that ends a command in a hint. */
+char *
+dbm_target_argument(const char *schema, bool is_first)
+{
+	if (schema[0] == '\0')
+		return "";
+	return psprintf("%sschema => %s", is_first ? "" : ", ", dbm_literal(schema));
 }
 
 /*

@@ -3,8 +3,8 @@
 # test/matrix.sh [VERSION ...]
 #
 # Builds the extension without a warning and runs every suite on other server
-# versions than the system's: 17 and 18, or those given.  Each version has a
-# Debian of its own in a folder, made at the first run (some minutes) and kept
+# versions than the system's: 17, 18 and 19, or those given.  Each version has
+# a Debian of its own in a folder, made at the first run (some minutes) and kept
 # (about 1.5 GB each); remove a folder to have it made anew.  Ends with a line
 # for each version, and exits non-zero unless all suites of all versions passed.
 #
@@ -28,6 +28,7 @@ debian_with() {
     case $1 in
         17) echo trixie ;;
         18) echo sid ;;
+        19) echo experimental ;;
         *) echo "no distribution known for PostgreSQL $1" >&2; return 1 ;;
     esac
 }
@@ -46,7 +47,7 @@ install_debootstrap() {
 find_mirror() {
     local mirror=${MATRIX_MIRROR:-}
     [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' |
-        sed -n 's,^Debian Debian \(https\{0,1\}://\),\1,p' | sort -u | sed -n 1p)
+        sed -n 's|^Debian Debian \(https\{0,1\}://\)|\1|p' | sort -u | sed -n 1p)
     echo "${mirror:-http://deb.debian.org/debian}"
 }
 
@@ -63,8 +64,21 @@ make_folder() {
     mkdir -p "$root.new"
     # The script is named for releases that are newer than debootstrap.
     debootstrap --variant=minbase --include=ca-certificates \
-        "$debian" "$root.new" "$mirror" /usr/share/debootstrap/scripts/sid
+        "${debian/experimental/sid}" "$root.new" "$mirror" /usr/share/debootstrap/scripts/sid
+    [ "$debian" != experimental ] || add_experimental "$root.new" "$mirror"
     mv "$root.new" "$root"
+}
+
+# experimental is no distribution of its own but packages to add to sid; take
+# the server's and no other's.
+add_experimental() {
+    local root=$1 mirror=$2
+    echo "deb $mirror experimental main" >"$root/etc/apt/sources.list.d/experimental.list"
+    cat >"$root/etc/apt/preferences.d/dbmigrate-test" <<PIN
+Package: src:postgresql-* libpq*
+Pin: release a=experimental
+Pin-Priority: 990
+PIN
 }
 
 mount_folder() {
@@ -153,7 +167,7 @@ if [ "${1:-}" = --run ]; then
     exit
 fi
 
-[ "$#" -gt 0 ] || set -- 17 18
+[ "$#" -gt 0 ] || set -- 17 18 19
 for version in "$@"; do debian_with "$version" >/dev/null; done
 unshare --mount --pid --ipc --fork true ||
     { echo "namespaces are needed, and not permitted here" >&2; exit 1; }

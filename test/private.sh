@@ -42,23 +42,36 @@ missing_packages() {
     done
 }
 
-# A newly installed server must not bring a cluster with it.
 install_packages() {
     local wanted
     wanted=$(missing_packages make gcc libc6-dev libipc-run-perl libio-pty-perl \
         "postgresql-$1" "postgresql-server-dev-$1")
-    [ -n "$wanted" ] || return 0
-    say "installing" $wanted
+    [ -z "$wanted" ] || install_server $wanted
+}
+
+# A newly installed server must not bring a cluster with it.
+install_server() {
+    say "installing" "$@"
     export DEBIAN_FRONTEND=noninteractive
     as_root apt-get install -y --no-install-recommends postgresql-common >/dev/null
     local no_cluster=/etc/postgresql-common/createcluster.d/dbmigrate-test.conf
     as_root sh -c "mkdir -p ${no_cluster%/*} && echo 'create_main_cluster = false' > $no_cluster"
-    as_root apt-get install -y --no-install-recommends $wanted >/dev/null || {
+    as_root apt-get install -y --no-install-recommends "$@" >/dev/null || {
         as_root rm -f "$no_cluster"
-        echo "could not install: $wanted" >&2
-        exit 1
+        echo "could not install: $*" >&2
+        return 1
     }
     as_root rm -f "$no_cluster"
+}
+
+# A test of other extensions needs it; without it that test is skipped.
+install_optional() {
+    local wanted
+    wanted=$(missing_packages "postgresql-$1-pgaudit")
+    [ -n "$wanted" ] && apt-cache show $wanted >/dev/null 2>&1 || return 0
+    say "installing" $wanted
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $wanted >/dev/null ||
+        echo "could not install: $wanted" >&2
 }
 
 if [ -z "${PGVERSION:-}" ] && ! ls /usr/lib/postgresql/*/bin/pg_config >/dev/null 2>&1; then
@@ -68,6 +81,7 @@ fi
 version=$(find_version)
 [ -n "$version" ] || { echo "no PostgreSQL server package found" >&2; exit 1; }
 install_packages "$version" || { as_root apt-get update -qq; install_packages "$version"; }
+install_optional "$version"
 
 # Servers and their tests refuse to run as root.
 if [ "$(id -u)" = 0 ]; then

@@ -213,6 +213,17 @@ ALTER TABLE flyway_schema_history RENAME TO schema_version;
 DELETE FROM schema_version WHERE NOT success;
 SELECT version, result FROM migrate.adopt(dry_run => true);
 CALL forget();
+-- undo takes back the newest of a version, and the one before it then
+DELETE FROM schema_version;
+INSERT INTO schema_version SELECT n, v, d, t, 's', NULL, 'anna', timestamp '2023-01-01' + n * interval '1 day', 1, true FROM (VALUES
+    (1, '1', 'a', 'SQL'), (2, '1.0', 'a again', 'SQL'), (3, '2', 'b', 'SQL'), (4, '2', 'b', 'UNDO_SQL'), (5, '2', 'b', 'UNDO_SQL'),
+    (6, '1', 'a', 'UNDO_SQL'), (7, '2', 'b', 'SQL'), (8, NULL, 'r', 'SQL'), (9, NULL, 'r', 'DELETE'), (10, NULL, 'r', 'SQL'),
+    (11, NULL, 'r', 'SQL'), (12, '3', 'c', 'UNDO_SQL'), (13, '3', 'c', 'SQL')) v (n, v, d, t);
+SELECT version, name, result, applied_at FROM migrate.adopt(dry_run => true);
+-- very many rows
+INSERT INTO schema_version SELECT 100 + n, CASE WHEN n % 2 = 0 THEN n::text END, 'x' || n, CASE WHEN n % 2 = 0 THEN 'BASELINE' ELSE 'SQL' END, 's', NULL, 'anna', '2023-01-01', 1, true
+  FROM generate_series(1, 40000) n;
+SELECT result, count(*) FROM migrate.adopt(dry_run => true) GROUP BY 1;
 -- repeatable migrations: as it was run, changed, with placeholders, new
 DELETE FROM schema_version;
 INSERT INTO schema_version VALUES
@@ -435,14 +446,14 @@ BEGIN
     RETURN CASE WHEN hash >= 2147483648 THEN hash - 4294967296 ELSE hash END;
 END $$;
 SELECT crc32('123456789') = 3421780262 AS crc32, java_hash('hello') = 99162322 AS java_hash;
-CREATE FUNCTION locks(history text, expected bigint) RETURNS TABLE (result text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION locks(history text, expected bigint, dry_run boolean DEFAULT false) RETURNS TABLE (result text) LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM migrate.adopt(history);
+    PERFORM migrate.adopt(history, dry_run => dry_run);
     RETURN QUERY SELECT CASE WHEN (l.classid::bigint << 32 | l.objid::bigint) = expected THEN 'the key' ELSE 'another key' END
         FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.mode = 'ExclusiveLock'
         ORDER BY 1 DESC;
     RETURN QUERY SELECT format('%s %s', l.relation::regclass, l.mode)
-        FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'ShareLock';
+        FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ('ShareRowExclusiveLock', 'ShareUpdateExclusiveLock') ORDER BY 1;
 END $$;
 SET client_min_messages = warning;
 SELECT current_database() AS db \gset
@@ -474,10 +485,28 @@ DROP TABLE locked;
 CREATE TABLE "my""history" (installed_rank int, version text, description text, type text, script text, checksum int, installed_by text, installed_on timestamp, success boolean);
 SELECT * FROM locks('"my""history"', 77431708279161 + java_hash('"adopt"."my""history"'));
 DROP TABLE "my""history";
+-- a dry run keeps out whoever changes the table; its partitions are locked, too
+SELECT * FROM locks('pgmigrations', 0, true);
+CREATE TABLE locked (version text) PARTITION BY RANGE (version);
+CREATE TABLE locked_a PARTITION OF locked FOR VALUES FROM ('0') TO ('2') PARTITION BY RANGE (version);
+CREATE TABLE locked_aa PARTITION OF locked_a DEFAULT;
+CREATE TABLE locked_b PARTITION OF locked DEFAULT;
+INSERT INTO locked VALUES ('1'), ('2');
+SELECT * FROM locks('locked', 0);
+SELECT * FROM locks('locked', 0, true);
+SELECT version, result FROM migrate.adopt('locked');
+CALL forget();
 RESET client_min_messages;
+-- what a view shows is not locked with it
+CREATE VIEW locked_view AS SELECT version FROM locked;
+CREATE MATERIALIZED VIEW locked_copy AS SELECT version FROM locked;
+SELECT * FROM locks('locked_view', 0);
+SELECT version, result FROM migrate.adopt('locked_copy');
+CALL forget();
+DROP TABLE locked CASCADE;
 CALL forget();
 
--- read with the caller's rights
+-- the caller has to be allowed what is done for him
 CREATE ROLE regress_dbmigrate_adopter;
 GRANT USAGE ON SCHEMA migrate, adopt TO regress_dbmigrate_adopter;
 GRANT EXECUTE ON FUNCTION migrate.adopt TO regress_dbmigrate_adopter;
@@ -504,13 +533,26 @@ SELECT * FROM migrate.adopt();
 SHOW row_security;
 RESET ROLE;
 ALTER TABLE pgmigrations DISABLE ROW LEVEL SECURITY;
--- without a lock of the tool's own and without the right to lock the table
+-- to read it is enough, it is locked with its owner's rights
 CREATE TABLE diesel_migrations (version varchar(50) PRIMARY KEY NOT NULL, run_on timestamp NOT NULL);
 GRANT SELECT ON diesel_migrations TO regress_dbmigrate_adopter;
 SET ROLE regress_dbmigrate_adopter;
+BEGIN;
 SELECT * FROM migrate.adopt('diesel_migrations');
+SELECT mode FROM pg_locks WHERE relation = 'adopt.diesel_migrations'::regclass AND pid = pg_backend_pid() ORDER BY 1;
+ROLLBACK;
 RESET ROLE;
 DROP TABLE diesel_migrations;
+
+-- types of the owner's own are turned into text as the owner
+CREATE TYPE word AS ENUM ('001_a', '002_b');
+CREATE DOMAIN moment AS timestamptz CHECK (value > '2000-01-01');
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE odd_history (file word, at moment, what pair, tags text[]);
+INSERT INTO odd_history VALUES ('001_a', '2023-01-01', '(1,x)', '{a,b}');
+SELECT version, name, applied_at FROM migrate.adopt('odd_history', version_column => 'file', time_column => 'at', name_column => 'tags', dry_run => true);
+SELECT version, name, applied_at FROM migrate.adopt('odd_history', version_column => 'what', dry_run => true);
+DROP TABLE odd_history;
 
 -- a trap: what planning a query on the table would run is not run for a
 -- table that nobody named; what is called like our operators never

@@ -21,7 +21,7 @@ SELECT run, action, migration, version, name, target_schema, statements, rows, w
 BEGIN;
 SELECT count(*) FROM migrate.apply();
 SELECT pg_current_xact_id_if_assigned() IS NULL AS no_xid;
-SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'object';
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'object' AND objsubid <> 0;
 ROLLBACK;
 
 -- back: one, several, to a version, everything

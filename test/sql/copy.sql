@@ -74,6 +74,17 @@ SELECT * FROM migrate.apply();
 -- temporary tables of the script
 SELECT * FROM pg_temp.run(E'CREATE TEMP TABLE copy_stage (a text) ON COMMIT DROP;\nCOPY copy_stage FROM stdin;\nx\ny\n\\.\nINSERT INTO copy_t (a) SELECT a FROM copy_stage; DROP TABLE copy_stage');
 
+-- a read-only transaction, in COPY's own words; a table made before in it can be frozen
+SELECT migrate.add('1', 'copy', E'SET TRANSACTION READ ONLY;\nCOPY copy_pk FROM stdin;\n1\n\\.\n');
+SELECT * FROM migrate.apply();
+SELECT migrate.add('1', 'copy', E'CREATE TABLE copy_frozen (a int);\nCOPY copy_frozen FROM stdin (FREEZE);\n1\n\\.\n', 'DROP TABLE copy_frozen');
+SELECT version, rows FROM migrate.apply();
+SELECT version FROM migrate.rollback();
+BEGIN;
+DECLARE copy_cursor CURSOR FOR SELECT 1;
+SELECT version, rows FROM migrate.apply();
+ROLLBACK;
+
 -- rights and row security, as for a COPY typed in psql
 CREATE ROLE regress_dbmigrate_copy;
 GRANT USAGE ON SCHEMA migrate TO regress_dbmigrate_copy;
@@ -92,8 +103,22 @@ RESET ROLE;
 GRANT INSERT (a) ON copy_r TO regress_dbmigrate_copy;
 SET ROLE regress_dbmigrate_copy;
 SELECT version, rows FROM migrate.apply();
+-- the columns of WHERE are read, and the whole row reads all of them
 SELECT migrate.add('2', 'copy all', E'COPY copy_r FROM stdin WHERE a > 0;\n1\t2\n\\.\n');
 SELECT version, rows FROM migrate.apply();
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+GRANT SELECT (b) ON copy_r TO regress_dbmigrate_copy;
+SET ROLE regress_dbmigrate_copy;
+SELECT version, rows FROM migrate.apply();
+RESET ROLE;
+GRANT SELECT (a) ON copy_r TO regress_dbmigrate_copy;
+REVOKE SELECT (b) ON copy_r FROM regress_dbmigrate_copy;
+SET ROLE regress_dbmigrate_copy;
+SELECT version, rows FROM migrate.apply();
+SELECT migrate.add('3', 'whole row', E'COPY copy_r FROM stdin WHERE copy_r IS NOT NULL;\n1\t2\n\\.\n');
+SELECT version, rows FROM migrate.apply();
+SELECT migrate.remove('3');
 SELECT migrate.add('3', 'rls', E'COPY copy_r FROM stdin;\n1\t2\n\\.\n');
 RESET ROLE;
 ALTER TABLE copy_r ENABLE ROW LEVEL SECURITY;

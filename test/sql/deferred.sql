@@ -99,15 +99,33 @@ SELECT migrate.add('11', 'same name', $$
 SELECT migrate.add('12', 'parent', 'INSERT INTO def_parent VALUES (1000)');
 SELECT count(*) FROM migrate.apply();
 
+-- one name for two that are not checked at the same time by themselves: the
+-- one that is INITIALLY DEFERRED is left to the commit, the other one is what
+-- it was, for later migrations and for the caller
+SELECT migrate.add('13', 'namesakes', $$
+    CREATE TABLE def_late (p int CONSTRAINT def_namesake REFERENCES def_parent DEFERRABLE INITIALLY DEFERRED);
+    CREATE TABLE def_now (p int CONSTRAINT def_namesake REFERENCES def_parent DEFERRABLE INITIALLY IMMEDIATE);
+    INSERT INTO def_late VALUES (2000); $$);
+SELECT migrate.add('14', 'parent', 'INSERT INTO def_parent VALUES (2000)');
+SELECT migrate.add('15', 'orphan', 'INSERT INTO def_now VALUES (99999); CREATE TABLE def_never ()');
+SELECT * FROM migrate.apply();
+\echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SELECT count(*) FROM migrate.apply_to('14');
+INSERT INTO def_now VALUES (99998);
+ROLLBACK;
+SELECT migrate.remove('15');
+SELECT count(*) FROM migrate.apply();
+
 -- a deferred trigger cannot start a run either
-SELECT migrate.add('13', 'trigger', $$
+SELECT migrate.add('16', 'trigger', $$
     CREATE TABLE def_evil (a int);
     CREATE FUNCTION def_run() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM migrate.apply(); RETURN NULL; END';
     CREATE CONSTRAINT TRIGGER run AFTER INSERT ON def_evil DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION def_run();
     INSERT INTO def_evil VALUES (1); $$);
-SELECT migrate.add('14', 'next', 'SELECT 1');
+SELECT migrate.add('17', 'next', 'SELECT 1');
 SELECT * FROM migrate.apply();
 
-DROP TABLE def_child, def_twin1, def_twin2, def_parent, def_own;
+DROP TABLE def_child, def_twin1, def_twin2, def_late, def_now, def_parent, def_own;
 DROP SCHEMA "Def Odd" CASCADE;
 DROP EXTENSION dbmigrate;

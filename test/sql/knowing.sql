@@ -51,5 +51,42 @@ SELECT migrate.add('002', 'two', 'CREATE TABLE know_two (b int)', 'DROP TABLE kn
 SELECT migrate.add('10', '', 'SELECT 1', '');
 SELECT version, action FROM migrate.rollback(2);
 
+-- a target schema that does not exist is an error
+SELECT * FROM migrate.status('typo');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM migrate.pending('typo');
+SELECT migrate.version('typo');
+SELECT migrate.status_json('typo');
+SELECT migrate.require(schema => 'typo');
+SELECT migrate.require('1', 'typo');
+SELECT * FROM migrate.status('pg_catalog');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM migrate.status(NULL);
+
+-- hints name the schema that was asked about
+CREATE SCHEMA "know it's";
+SELECT migrate.require(schema => 'know it''s');
+SELECT migrate.require('2', 'know it''s');
+SELECT migrate.require('99', 'know it''s');
+SELECT * FROM migrate.rollback_to('10', 'know it''s');
+SELECT version FROM migrate.apply_to('2', 'know it''s');
+SELECT migrate.add('0.1', 'early', 'SELECT 1');
+SELECT migrate.require('0.1', 'know it''s');
+SELECT migrate.require(NULL, 'know it''s');
+SELECT migrate.baseline('2', 'know it''s');
+SELECT migrate.mark_pending('10', 'x', 'know it''s');
+SELECT migrate.remove('0.1');
+SET dbmigrate.progress = on;
+SELECT * FROM migrate.apply_to('1', 'know it''s');
+SET dbmigrate.progress = off;
+SELECT version, action FROM migrate.rollback_to('1', schema => 'know it''s');
+DROP SCHEMA "know it's" CASCADE;
+
 DROP TABLE know_one;
 DROP EXTENSION dbmigrate;
+
+-- a function of the library where the extension is not
+CREATE FUNCTION know_require(text, text) RETURNS void LANGUAGE C AS '$libdir/dbmigrate', 'dbmigrate_require';
+SELECT know_require(NULL, '');
+\echo :LAST_ERROR_SQLSTATE
+DROP FUNCTION know_require(text, text);

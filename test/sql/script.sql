@@ -53,6 +53,25 @@ SELECT migrate.add('1', 'x', E'SELECT 1;\n\\.\n');
 SELECT migrate.add('1', 'x', E'\\restricted\nSELECT 1;');
 SELECT migrate.add('1', 'x', 'SELECT 1', E'\n\\! rm -rf /');
 
+-- lines that end with CR LF, or with CR alone: the same numbers
+CREATE FUNCTION pg_temp.line(script text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    context text;
+BEGIN
+    PERFORM migrate.add('1', 'x', script);
+    PERFORM migrate.apply();
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+    RETURN substring(context FROM '\(up\)[^\n]*');
+END $$;
+SELECT pg_temp.line(replace(script, E'\n', line_end)), to_json(line_end), to_json(script)
+FROM unnest(ARRAY[E'\n', E'\r\n', E'\r']) line_end,
+    unnest(ARRAY[E'SELECT 1;\n\n  \\gset\n', E'SELECT 1;\n\nSELECT\n2;\n/*\n*/ SELECT 1/0;\n']) script
+ORDER BY script COLLATE "C", line_end COLLATE "C";
+SELECT migrate.add('1', 'x', E'COPY t FROM stdin;\r1\r\\.\rSELECT 1;\r');
+SELECT migrate.add('1', 'x', E'COPY t FROM stdin;\r1\r\\.\rSELECT 1;\n');
+
 -- transaction statements, in any dress
 CREATE FUNCTION pg_temp.refused(script text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -79,21 +98,23 @@ SELECT pg_temp.refused('SET standard_conforming_strings = on');
 SELECT migrate.add('1', 'x', 'COPY t TO stdout');
 SELECT migrate.add('1', 'x', E'COPY t FROM stdin; SELECT\n1\n\\.\n2;');
 
--- the session's string settings do not matter
-SET standard_conforming_strings = off;
-SET escape_string_warning = on;
+-- the session's string settings do not matter (and from 19 on not all can be made)
+DO $$ BEGIN SET standard_conforming_strings = off; EXCEPTION WHEN feature_not_supported THEN END $$;
 SELECT migrate.add('1', 'backslash', $$CREATE TABLE script_t AS SELECT 'a\' AS a; INSERT INTO script_t VALUES ('b;');$$);
 RESET standard_conforming_strings;
 SELECT up_statements FROM migrate.migration;
-SET standard_conforming_strings = off;
+DO $$ BEGIN SET standard_conforming_strings = off; EXCEPTION WHEN feature_not_supported THEN END $$;
+SELECT current_setting('standard_conforming_strings') AS strings \gset
 SELECT version, statements, rows FROM migrate.apply();
-SHOW standard_conforming_strings;
+SELECT current_setting('standard_conforming_strings') = :'strings' AS unchanged;
 RESET standard_conforming_strings;
 TABLE script_t;
 
 -- nor can a script get there by a back door
 SELECT migrate.add('2', 'back door', $$SELECT set_config('standard_conforming_strings', 'off', false); SELECT '\';$$);
+\set VERBOSITY sqlstate
 SELECT * FROM migrate.apply();
+\set VERBOSITY default
 SELECT migrate.remove('2');
 
 -- a negative code of SPI would be a failure that nobody raised

@@ -27,7 +27,9 @@ SHOW search_path;
 SELECT migrate.add('3', 'drop', 'DROP TABLE precious');
 SELECT * FROM migrate.apply(schema => 'tenant_1');
 SELECT migrate.add('3', 'helper', 'CREATE TABLE t3 AS SELECT helper() AS h', 'DROP TABLE t3');
+\set VERBOSITY terse
 SELECT * FROM migrate.apply(schema => 'tenant_1');
+\set VERBOSITY default
 SELECT version, rows FROM migrate.apply(schema => 'tenant_1', extra_search_path => 'shared, "$user"');
 SELECT regexp_replace(search_path::text, 'pg_temp_\d+', 'pg_temp') AS path FROM migrate.history WHERE migration = '3';
 SELECT version, action FROM migrate.redo(2, schema => 'tenant_1', extra_search_path => 'shared');
@@ -58,6 +60,16 @@ RESET ROLE;
 -- NULL is the database as it is
 SELECT count(*) FROM migrate.apply(1, NULL, NULL);
 SELECT to_regclass('public.items');
+
+-- what is applied elsewhere cannot be removed, and the hint says where
+SELECT migrate.add('7', 'there', 'CREATE TABLE there ()', 'DROP TABLE there');
+SELECT migrate.add(NULL, 'again', 'CREATE OR REPLACE VIEW seven AS SELECT 7 AS seven');
+SELECT migrate.remove('3');
+SELECT count(*) FROM migrate.apply(schema => 'Tenant 2', extra_search_path => 'shared');
+SELECT migrate.remove('7');
+SELECT migrate.remove('R__again');
+SELECT migrate.mark_pending('7', 'the reason', schema => 'Tenant 2');
+SELECT migrate.remove('7');
 
 DROP EXTENSION dbmigrate;
 DROP SCHEMA tenant_1, "Tenant 2", shared CASCADE;

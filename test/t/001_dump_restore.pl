@@ -45,6 +45,7 @@ my %contents = (
 	'migrate.approval' => 'SELECT md5(p::text), p FROM migrate.approval p ORDER BY migration, script, approved_by',
 	'migrate.applied' => 'SELECT md5(a::text), a FROM migrate.applied a ORDER BY target_schema, position',
 	'migrate.history' => 'SELECT md5(h::text), h FROM migrate.history h ORDER BY id',
+	'migrate.target_schema' => 'SELECT md5(t::text), t FROM migrate.target_schema t ORDER BY schema',
 	'the run sequence' => 'SELECT last_value, is_called FROM migrate.run_seq',
 	'the history sequence' => 'SELECT last_value, is_called FROM migrate.history_id_seq',
 	'the status without target schema' => 'SELECT * FROM migrate.status()',

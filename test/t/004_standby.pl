@@ -35,6 +35,12 @@ $primary->safe_psql('postgres', q{
 	SELECT * FROM migrate.apply(1, schema => 'tenant');
 	CREATE SCHEMA complete;
 	SELECT migrate.baseline('004', schema => 'complete');
+	CREATE SCHEMA emptied;
+	SELECT * FROM migrate.apply(1, schema => 'emptied');
+	DROP TABLE emptied.people;
+	CREATE SCHEMA gone;
+	SELECT * FROM migrate.apply(1, schema => 'gone');
+	DROP SCHEMA gone CASCADE;
 	CREATE TABLE pgmigrations (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);
 	INSERT INTO pgmigrations (name, run_on) VALUES ('003_later', '2023-01-01');
 });
@@ -67,6 +73,8 @@ my @questions = (
 	q{SELECT migrate.require(NULL, 'complete')},
 	'SELECT migrate.status_json()',
 	q{SELECT migrate.status_json('complete')},
+	(map { (qq{SELECT * FROM migrate.status('$_')}, qq{SELECT * FROM migrate.pending('$_')}, qq{SELECT migrate.version('$_')},
+		qq{SELECT migrate.require('001', '$_')}, qq{SELECT migrate.status_json('$_')}) } qw(emptied gone missing)),
 	'SELECT * FROM migrate.schema_migrations ORDER BY target_schema, position');
 foreach my $question (@questions)
 {
@@ -76,6 +84,11 @@ like(answer($standby, 'SELECT * FROM migrate.status()'), qr/^003\|later\|pending
 	'the status has rows');
 is(answer($standby, q{SELECT migrate.require('002')}), ' []', 'what is required is there');
 is(answer($standby, 'SELECT migrate.require()'), ' [55000]', 'what is required is not there');
+
+is(answer($standby, q{SELECT migrate.require('001', 'emptied')}), ' []', 'a schema that has lost its objects is a warning');
+is(answer($standby, q{SELECT migrate.version('missing')}, 'reader'), ' [3F000]', 'a schema that never was is an error');
+like(($standby->psql('postgres', q{SELECT migrate.version('emptied')}, extra_params => [ '-U', 'reader' ]))[2],
+	qr/WARNING:  schema "emptied" holds no objects any more/, 'the warning says so');
 
 is($standby->safe_psql('postgres', q{SELECT version, result FROM migrate.adopt(dry_run => true) WHERE version = '003'}),
 	'003|adopted', 'a dry run of adoption works on a standby');
@@ -98,6 +111,7 @@ my @changes = (
 	q{SELECT migrate.baseline('003')},
 	q{SELECT migrate.mark_applied('003', 'a reason')},
 	q{SELECT migrate.mark_pending('002', 'a reason')},
+	q{SELECT migrate.forget_schema('emptied', 'a reason')},
 	'SELECT * FROM migrate.adopt()');
 foreach my $change (@changes)
 {

@@ -85,6 +85,18 @@ is_empty('7,000 tables');
 is( value('SELECT count(*) FROM migrate.apply(1); ' x 3 . 'SELECT count(*) FROM migrate.applied'),
 	"1\n1\n1\n3", '7,000 tables: what the hint tells works');
 
+# 7,000 tables in one migration: applying one at a time is no way out
+
+fresh('alone');
+$node->safe_psql($database, q{
+	SELECT migrate.add('1', 'tables',
+	           (SELECT string_agg(format('CREATE TABLE t%s (i int PRIMARY KEY);', t), E'\n') FROM generate_series(1, 7000) t),
+	           '')});
+($stderr, $log) = failing('SELECT FROM migrate.apply()');
+like($stderr, qr/^ERROR:  53200: out of shared memory$/m, '7,000 tables in one migration: the same error');
+like($stderr, qr/^HINT:  .*max_locks_per_transaction.*make several of it/m, '7,000 tables in one migration: the hint is to divide it');
+unlike($stderr, qr/migrate\.apply\(1\)/, '7,000 tables in one migration: and not to repeat what fails');
+
 # 10 MB in one statement, and its last row is wrong
 
 fresh('big');

@@ -4,6 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Socket;
@@ -132,5 +133,60 @@ like(run_sql("SELECT migrate.load('$latin1')"), qr/a file: its name is not valid
 my $many = PostgreSQL::Test::Utils::tempdir() . '/many';
 write_tree($many, { map { sprintf('%04d_m.sql', $_) => "SELECT $_;" } 3001 .. 4000 });
 is(run_sql("SELECT count(*) FROM migrate.load('$many') WHERE result = 'added'"), '1000', 'a thousand files');
+
+# A subdirectory that takes turns with a link to another one, all the while:
+# what is behind the link is never read, though it has files of the same names.
+SKIP:
+{
+	my %renameat2 = (x86_64 => 316, aarch64 => 276);
+	chomp(my $machine = `uname -m`);
+	my $number = $renameat2{$machine}
+	  or skip 'how to exchange two names is not known here', 2;
+	my $race = PostgreSQL::Test::Utils::tempdir() . '/race';
+	my @names = map { sprintf('%04d_r.sql', $_) } 5001 .. 5100;
+
+	write_tree($race, { map { ("set/sub/$_" => 'SELECT 1', "secret/$_" => "SELECT 'top secret'") } @names });
+	symlink("$race/secret", "$race/link") or die;
+	my @paths = ("$race/set/sub\0", "$race/link\0");	# syscall() wants variables
+
+	my $swapper = fork() // die $!;
+	if ($swapper == 0)
+	{
+		# not an END block of the test's, nor for ever without it
+		my $parent = getppid();
+		while (getppid() == $parent)
+		{
+			syscall($number, -100, $paths[0], -100, $paths[1], 2);
+			select(undef, undef, undef, rand(0.005));
+		}
+		POSIX::_exit(0);
+	}
+	my $result = run_sql(qq{
+		DO \$\$
+		DECLARE
+			loaded int := 0;
+			refused int := 0;
+		BEGIN
+			FOR i IN 1 .. 2000 LOOP
+				BEGIN
+					PERFORM FROM migrate.load('$race/set');
+					loaded := loaded + 1;
+					IF EXISTS (SELECT FROM migrate.migration WHERE up LIKE '%secret%') THEN
+						RAISE NOTICE 'read behind the link';
+						EXIT;
+					END IF;
+				EXCEPTION WHEN OTHERS THEN
+					refused := refused + 1;
+					PERFORM pg_sleep(0.002);
+				END;
+				EXIT WHEN loaded >= 50 AND refused >= 50;
+			END LOOP;
+			RAISE NOTICE '% loaded, % refused', loaded, refused;
+		END \$\$;});
+	kill 'KILL', $swapper;
+	waitpid $swapper, 0;
+	like($result, qr/NOTICE:  [1-9]\d* loaded, [1-9]\d* refused/, 'the directory was there, and the link was');
+	unlike($result, qr/behind the link/, 'and was never followed');
+}
 
 done_testing();
