@@ -27,8 +27,8 @@ static SPIPlanPtr plan_verify = NULL;
 static void compare(DbmStored *stored, const DbmRegistration *wanted);
 static void verify_new_text(const DbmExtension *ext, const char *id);
 static void verify_applied(const DbmExtension *ext, const DbmRegistration *wanted);
-static void follow_online(const DbmExtension *ext, const DbmRegistration *wanted,
-						  const DbmStored *stored);
+static void follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
+							const DbmStored *stored);
 static bool same_bytes(Datum a, Datum b);
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
@@ -98,7 +98,7 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 		(!altered && stored->down_sha256 != 0 &&
 		 datumIsEqual(dbm_checksum_text(wanted->down), stored->down_sha256, false, -1));
 	/* made as the stored one was: how it is run is no part of its text */
-	stored->same_tokens = wanted->up == 0 ||
+	stored->same_tokens = wanted->up == 0 || stored->same_up ||
 		(wanted->up_script != NULL &&
 		 same_bytes(stored->checksum,
 					dbm_script_checksum(wanted->up_script, dbm_column_bool(0, 5))));
@@ -265,15 +265,16 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 	verify_applied(ext, wanted);
-	follow_online(ext, wanted, stored);
+	follow_checksum(ext, wanted, stored);
 }
 
 /*
- * Whether BEGIN and COMMIT count depends on how the script is run.  Where
- * nothing but that has changed, what is applied is not changed.
+ * The same text has another checksum if it is to be run in another way, so
+ * that BEGIN and COMMIT count or do not, or if only the present server can
+ * scan it.  What was applied is not changed by that.
  */
 static void
-follow_online(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
 	DbmParams	params = {0};
 	Datum		checksum;

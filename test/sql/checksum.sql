@@ -173,6 +173,8 @@ SELECT version, name FROM migrate.apply(schema => 'checksum_a');
 SELECT migrate.add('2', 'pair', 'BEGIN; SELECT 1; COMMIT; SELECT 2', online => true);
 SELECT migrate.add('2', 'pair', 'BEGIN; SELECT 1; COMMIT; SELECT 2', online => true);
 SELECT migrate.add('2', 'pair', 'BEGIN; select 1; COMMIT; SELECT 2;', online => true);
+SELECT migrate.add('2', 'pair', 'begin; SELECT 1; COMMIT; SELECT 2');
+SELECT migrate.add('2', 'pair', 'begin; select 1; COMMIT; SELECT 2;', online => true);
 SELECT migrate.add(NULL, 'pair', 'BEGIN; SELECT 1; COMMIT; SELECT 2', online => true);
 SELECT version, name, state FROM migrate.status(schema => 'checksum_a') WHERE name = 'pair' ORDER BY 1;
 SELECT m.id, m.up_online, encode(m.checksum, 'hex') = pg_temp.sum_of('begin', ';', 'select', '1', ';', 'commit', ';', 'select', '2', ';') AS counts,
@@ -182,6 +184,13 @@ SELECT migrate.add('2', 'pair', 'SELECT 1; SELECT 2');
 SELECT migrate.amend('2', 'SELECT 1; SELECT 2', NULL, 'no pair');
 SELECT migrate.add('2', 'pair', 'SELECT 1; BEGIN; SELECT 2; COMMIT');
 SELECT version, name, state FROM migrate.status(schema => 'checksum_a') WHERE name = 'pair' ORDER BY 1;
+
+-- nor is whether an older server, which then hashed the bytes, could read it
+UPDATE migrate.migration SET checksum = up_sha256 WHERE id = '2';
+UPDATE migrate.applied SET checksum = m.up_sha256 FROM migrate.migration m WHERE m.id = '2' AND applied.id = '2';
+SELECT migrate.add('2', 'one or two', up) FROM migrate.migration WHERE id = '2';
+SELECT a.checksum = m.checksum AS same, a.checksum <> up_sha256 AS tokens, s.state
+  FROM migrate.migration m JOIN migrate.applied a USING (id) JOIN migrate.status(schema => 'checksum_a') s ON s.version = m.id WHERE id = '2';
 
 SET client_min_messages = error;
 DROP SCHEMA checksum_a, checksum_b CASCADE;
