@@ -7,7 +7,9 @@
  * A token that begins with a letter, "_" or a byte above 127 and holds no
  * quote is a word: its ASCII letters count in lower case, as the server folds
  * them.  All else counts as written: quoted identifiers, literals with their
- * prefix, dollar quotes with their tag, numbers, parameters, operators.
+ * prefix, dollar quotes with their tag, numbers, parameters, operators.  The N
+ * of a national string is a word of its own to the scanner, so that N'x' counts
+ * as N 'x' does, which means something else where a type is called n.
  *
  * Nothing of it depends on keywords, locale, the server's version or the
  * session's settings; texts in another encoding count as UTF-8.
@@ -38,8 +40,8 @@ struct DbmChecksum
 };
 
 static bool is_word(const char *bytes, int len);
-static void add_lower(DbmChecksum *checksum, const char *bytes, int len);
-static void add_without_cr(DbmChecksum *checksum, const char *bytes, int len);
+static void add_token(DbmChecksum *checksum, const char *bytes, int len, bool lower);
+static void add_data(DbmChecksum *checksum, const char *bytes, int len);
 static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
 static void add_byte(DbmChecksum *checksum, uint8 byte);
 static void flush(DbmChecksum *checksum);
@@ -97,10 +99,7 @@ dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len)
 {
 	char	   *converted = dbm_checksum_utf8(bytes, &len);
 
-	if (is_word(converted, len))
-		add_lower(checksum, converted, len);
-	else
-		add_without_cr(checksum, converted, len);
+	add_token(checksum, converted, len, is_word(converted, len));
 	add_byte(checksum, '\0');
 	if (converted != bytes)
 		pfree(converted);
@@ -112,7 +111,7 @@ dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len)
 {
 	char	   *converted = dbm_checksum_utf8(bytes, &len);
 
-	add_without_cr(checksum, converted, len);
+	add_data(checksum, converted, len);
 	/* psql's backquotes lose the last line feed of a file */
 	if (len > 0 && converted[len - 1] != '\n')
 		add_byte(checksum, '\n');
@@ -180,31 +179,45 @@ dbm_checksum_utf8(const char *bytes, int *len)
 	return converted;
 }
 
+/*
+ * What begins with a letter and holds a quote has it behind a prefix of one
+ * byte, or two: U&.
+ */
 static bool
 is_word(const char *bytes, int len)
 {
 	unsigned char first = bytes[0];
 
-	return ((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
-			first == '_' || first > 127) &&
-		memchr(bytes, '\'', len) == NULL && memchr(bytes, '"', len) == NULL;
+	if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
+		  first == '_' || first > 127))
+		return false;
+	for (int i = 1; i < Min(len, 3); i++)
+	{
+		if (bytes[i] == '\'' || bytes[i] == '"')
+			return false;
+	}
+	return true;
 }
 
-/* ASCII letters in lower case, whatever the locale. */
+/* CR LF as LF, and ASCII letters in lower case, if so wanted, in any locale. */
 static void
-add_lower(DbmChecksum *checksum, const char *bytes, int len)
+add_token(DbmChecksum *checksum, const char *bytes, int len, bool lower)
 {
 	for (int i = 0; i < len; i++)
 	{
 		char		c = bytes[i];
 
-		add_byte(checksum, c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+		if (lower && c >= 'A' && c <= 'Z')
+			c += 'a' - 'A';
+		else if (c == '\r' && i + 1 < len && bytes[i + 1] == '\n')
+			continue;
+		add_byte(checksum, c);
 	}
 }
 
 /* CR LF as LF. */
 static void
-add_without_cr(DbmChecksum *checksum, const char *bytes, int len)
+add_data(DbmChecksum *checksum, const char *bytes, int len)
 {
 	const char *end = bytes + len;
 	const char *cr;
