@@ -4,8 +4,15 @@
  *	  The checksum of a script, fed with its tokens.
  *
  * SHA-256 over the source text of each token and a zero byte, CR LF as LF.
- * Nothing of it depends on keywords, case folding, the server's version or
- * the session's settings; texts in another encoding count as UTF-8.
+ * A token that begins with a letter, "_" or a byte above 127 and holds no
+ * quote is a word: its ASCII letters count in lower case, as the server folds
+ * them.  All else counts as written: quoted identifiers, literals with their
+ * prefix, dollar quotes with their tag, numbers, parameters, operators.  The N
+ * of a national string is a word of its own to the scanner, so that N'x' counts
+ * as N 'x' does, which means something else where a type is called n.
+ *
+ * Nothing of it depends on keywords, locale, the server's version or the
+ * session's settings; texts in another encoding count as UTF-8.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,13 +28,20 @@
 
 #define BUFFER_SIZE 8192
 
+/* What can be forgotten: START TRANSACTION with its zero bytes takes 18. */
+#define FORGET_SIZE 64
+
 struct DbmChecksum
 {
 	pg_cryptohash_ctx *context;
 	int			buffered;
+	int			mark;			/* where the statement begins in the buffer */
 	uint8		buffer[BUFFER_SIZE];
 };
 
+static bool is_word(const char *bytes, int len);
+static void add_token(DbmChecksum *checksum, const char *bytes, int len, bool lower);
+static void add_data(DbmChecksum *checksum, const char *bytes, int len);
 static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
 static void add_byte(DbmChecksum *checksum, uint8 byte);
 static void flush(DbmChecksum *checksum);
@@ -72,6 +86,7 @@ dbm_checksum_begin(void)
 	DbmChecksum *checksum = palloc(sizeof(DbmChecksum));
 
 	checksum->buffered = 0;
+	checksum->mark = 0;
 	checksum->context = pg_cryptohash_create(PG_SHA256);
 	if (checksum->context == NULL || pg_cryptohash_init(checksum->context) < 0)
 		elog(ERROR, "could not initialize SHA-256");
@@ -82,19 +97,46 @@ dbm_checksum_begin(void)
 void
 dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len)
 {
-	add_bytes(checksum, bytes, len);
+	char	   *converted = dbm_checksum_utf8(bytes, &len);
+
+	add_token(checksum, converted, len, is_word(converted, len));
 	add_byte(checksum, '\0');
+	if (converted != bytes)
+		pfree(converted);
 }
 
 /* Inline COPY data: one token, and its last line feed may be missing. */
 void
 dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len)
 {
-	add_bytes(checksum, bytes, len);
+	char	   *converted = dbm_checksum_utf8(bytes, &len);
+
+	add_data(checksum, converted, len);
 	/* psql's backquotes lose the last line feed of a file */
-	if (len > 0 && bytes[len - 1] != '\n')
+	if (len > 0 && converted[len - 1] != '\n')
 		add_byte(checksum, '\n');
 	add_byte(checksum, '\0');
+	if (converted != bytes)
+		pfree(converted);
+}
+
+/* A statement begins, which may turn out to be half of a BEGIN ... COMMIT. */
+void
+dbm_checksum_mark(DbmChecksum *checksum)
+{
+	if (checksum->buffered > BUFFER_SIZE - FORGET_SIZE)
+		flush(checksum);
+	checksum->mark = checksum->buffered;
+}
+
+/*
+ * It was one: forget it.  One that is too long for that is no plain BEGIN or
+ * COMMIT, and its script is refused.
+ */
+void
+dbm_checksum_forget(DbmChecksum *checksum)
+{
+	checksum->buffered = checksum->mark;
 }
 
 /* Forget all so far: the checksum is that of these bytes as they are. */
@@ -135,20 +177,74 @@ dbm_checksum_utf8(const char *bytes, int *len)
 	return converted;
 }
 
-/* Add bytes to the checksum, CR LF as LF. */
+/*
+ * What begins with a letter and holds a quote has it behind a prefix of one
+ * byte, or two: U&.
+ */
+static bool
+is_word(const char *bytes, int len)
+{
+	unsigned char first = bytes[0];
+
+	if (!((first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') ||
+		  first == '_' || first > 127))
+		return false;
+	for (int i = 1; i < Min(len, 3); i++)
+	{
+		if (bytes[i] == '\'' || bytes[i] == '"')
+			return false;
+	}
+	return true;
+}
+
+/* CR LF as LF, and ASCII letters in lower case, if so wanted, in any locale. */
+static void
+add_token(DbmChecksum *checksum, const char *bytes, int len, bool lower)
+{
+	for (int i = 0; i < len; i++)
+	{
+		char		c = bytes[i];
+
+		if (lower && c >= 'A' && c <= 'Z')
+			c += 'a' - 'A';
+		else if (c == '\r' && i + 1 < len && bytes[i + 1] == '\n')
+			continue;
+		add_byte(checksum, c);
+	}
+}
+
+/* CR LF as LF. */
+static void
+add_data(DbmChecksum *checksum, const char *bytes, int len)
+{
+	const char *end = bytes + len;
+	const char *cr;
+
+	while ((cr = memchr(bytes, '\r', end - bytes)) != NULL)
+	{
+		add_bytes(checksum, bytes, cr - bytes);
+		if (cr + 1 == end || cr[1] != '\n')
+			add_byte(checksum, '\r');
+		bytes = cr + 1;
+	}
+	add_bytes(checksum, bytes, end - bytes);
+}
+
 static void
 add_bytes(DbmChecksum *checksum, const char *bytes, int len)
 {
-	char	   *converted = dbm_checksum_utf8(bytes, &len);
-
-	for (int i = 0; i < len; i++)
+	while (len > 0)
 	{
-		if (converted[i] == '\r' && i + 1 < len && converted[i + 1] == '\n')
-			continue;
-		add_byte(checksum, converted[i]);
+		int			room;
+
+		if (checksum->buffered == BUFFER_SIZE)
+			flush(checksum);
+		room = Min(len, BUFFER_SIZE - checksum->buffered);
+		memcpy(checksum->buffer + checksum->buffered, bytes, room);
+		checksum->buffered += room;
+		bytes += room;
+		len -= room;
 	}
-	if (converted != bytes)
-		pfree(converted);
 }
 
 static void
@@ -165,4 +261,5 @@ flush(DbmChecksum *checksum)
 	if (pg_cryptohash_update(checksum->context, checksum->buffer, checksum->buffered) < 0)
 		elog(ERROR, "could not compute SHA-256");
 	checksum->buffered = 0;
+	checksum->mark = 0;
 }

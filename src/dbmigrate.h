@@ -48,11 +48,16 @@ extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
 
 /* checksum.c */
 
+/* By which rule checksums are made; another rule is another number. */
+#define DBM_CHECKSUM_KIND 1
+
 typedef struct DbmChecksum DbmChecksum;
 
 extern DbmChecksum *dbm_checksum_begin(void);
 extern void dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len);
 extern void dbm_checksum_add_data(DbmChecksum *checksum, const char *bytes, int len);
+extern void dbm_checksum_mark(DbmChecksum *checksum);
+extern void dbm_checksum_forget(DbmChecksum *checksum);
 extern void dbm_checksum_replace(DbmChecksum *checksum, const char *bytes, int len);
 extern Datum dbm_checksum_text(Datum script);
 extern Datum dbm_checksum_bytea(const uint8 *digest);
@@ -138,7 +143,7 @@ typedef struct DbmScript
 	DbmStatement *statements;
 	int			nstatements;	/* those above, BEGIN and COMMIT included */
 	int			ncommands;		/* without BEGIN and COMMIT */
-	uint8		checksum[PG_SHA256_DIGEST_LENGTH];
+	uint8		checksum[PG_SHA256_DIGEST_LENGTH];	/* without BEGIN and COMMIT */
 	bool		online;			/* some statement needs its own transaction */
 	bool		sets_role;		/* some statement is SET ROLE or the like */
 	DbmProblem *refused;		/* no server can run it here: or NULL */
@@ -158,6 +163,7 @@ extern int	dbm_count_lines(const char *text, int from, int to);
 /* script.c */
 
 extern DbmScript *dbm_script_scan(char *text, int len, bool want_checksum);
+extern Datum dbm_script_checksum(const DbmScript *script, bool online);
 extern DbmScript *dbm_script_scan_comments(char *text, int len, DbmCommentHook hook, void *arg);
 extern void dbm_script_free(DbmScript *script);
 extern int	dbm_script_pin_settings(void);
@@ -543,6 +549,7 @@ typedef struct DbmStored
 	Datum		environments;	/* text[] or 0 */
 	Datum		up_sha256;		/* bytea */
 	Datum		down_sha256;	/* bytea or 0 */
+	Datum		checksum;		/* bytea, of the up script */
 	bool		has_up;			/* not the down script alone */
 	bool		is_applied;		/* in some target schema */
 	bool		same_tokens;	/* checksum of the up script */

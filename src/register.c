@@ -172,7 +172,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	migration.id = stored->id;
 	migration.version = wanted.version;
 	migration.name = wanted.name;
-	migration.checksum = dbm_checksum_bytea(wanted.up_script->checksum);
+	migration.checksum = dbm_script_checksum(wanted.up_script, wanted.up_online);
 	record.run = dbm_catalog_next_run(&ext);
 	dbm_record_history(&ext, &record);
 	dbm_catalog_close();

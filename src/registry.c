@@ -28,6 +28,9 @@ static SPIPlanPtr plan_verify = NULL;
 static void compare(DbmStored *stored, const DbmRegistration *wanted);
 static void verify_new_text(const DbmExtension *ext, const char *id);
 static void verify_applied(const DbmExtension *ext, const DbmRegistration *wanted);
+static void follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
+							const DbmStored *stored);
+static bool same_bytes(Datum a, Datum b);
 static void add_registration(DbmParams *params, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
@@ -77,6 +80,7 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	stored->environments = dbm_column_datum(0, 4);
 	stored->up_sha256 = dbm_column_datum(0, 10);
 	stored->down_sha256 = dbm_column_datum(0, 11);
+	stored->checksum = dbm_column_datum(0, 12);
 	stored->is_applied = dbm_column_bool(0, 13);
 	stored->has_up = dbm_column_int(0, 15, 0) >= 0;
 	compare(stored, wanted);
@@ -88,7 +92,6 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 static void
 compare(DbmStored *stored, const DbmRegistration *wanted)
 {
-	Datum		checksum = dbm_column_datum(0, 12);
 	bool		altered = dbm_column_bool(0, 16);	/* the hashes are not those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
@@ -96,10 +99,11 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 	stored->same_down = wanted->down == 0 ||
 		(!altered && stored->down_sha256 != 0 &&
 		 datumIsEqual(wanted->down_sha256, stored->down_sha256, false, -1));
-	stored->same_tokens = wanted->up == 0 ||
+	/* made as the stored one was: how it is run is no part of its text */
+	stored->same_tokens = wanted->up == 0 || stored->same_up ||
 		(wanted->up_script != NULL &&
-		 memcmp(VARDATA(DatumGetPointer(checksum)), wanted->up_script->checksum,
-				sizeof(wanted->up_script->checksum)) == 0);
+		 same_bytes(stored->checksum,
+					dbm_script_checksum(wanted->up_script, dbm_column_bool(0, 5))));
 	stored->same_rest = wanted->name != NULL &&
 		(wanted->version_key == 0 || strcmp(stored->version, wanted->version) == 0) &&
 		strcmp(stored->name, wanted->name) == 0 &&
@@ -124,7 +128,7 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 	if (wanted->version_key == 0 || wanted->up == 0)
 		return false;
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
-	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(wanted->up_script->checksum));
+	dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(wanted->up_script, wanted->up_online));
 	dbm_query_saved(ext, &plan_contradicts,
 					"SELECT FROM migrate.applied a WHERE a.version_key OPERATOR(pg_catalog.=) $1"
 					" AND a.checksum OPERATOR(pg_catalog.<>) $2 LIMIT 1",
@@ -261,6 +265,32 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 	verify_applied(ext, wanted);
+	follow_checksum(ext, wanted, stored);
+}
+
+/*
+ * The same text has another checksum if it is to be run in another way, so
+ * that BEGIN and COMMIT count or do not, or if only the present server can
+ * scan it.  What was applied is not changed by that.
+ */
+static void
+follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+{
+	DbmParams	params = {0};
+	Datum		checksum;
+
+	if (!stored->is_applied || !stored->same_tokens || wanted->up == 0)
+		return;
+	checksum = dbm_script_checksum(wanted->up_script, wanted->up_online);
+	if (same_bytes(checksum, stored->checksum))
+		return;
+	dbm_param_text(&params, stored->id);
+	dbm_param_datum(&params, BYTEAOID, checksum);
+	dbm_param_datum(&params, BYTEAOID, stored->checksum);
+	dbm_query(ext,
+			  "UPDATE migrate.applied a SET checksum = $2 WHERE a.id OPERATOR(pg_catalog.=) $1"
+			  " AND a.checksum OPERATOR(pg_catalog.=) $3",
+			  &params, SPI_OK_UPDATE);
 }
 
 void
@@ -329,7 +359,7 @@ dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migrat
 	dbm_param_text(&params, migration->id);
 	dbm_param_int64(&params, script->ncommands);
 	dbm_param_bool(&params, script->sets_role);
-	dbm_param_datum(&params, BYTEAOID, dbm_checksum_bytea(script->checksum));
+	dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(script, migration->up.online));
 	dbm_param_int64(&params, DBM_SERVER_MAJOR);
 	dbm_query(ext,
 			is_up ?
@@ -358,7 +388,7 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_bool(params, wanted->down_online);
 	dbm_param_int64(params, wanted->up ? up->ncommands : -1);
 	dbm_param(params, INT8OID, Int64GetDatum(wanted->down_statements), wanted->down_statements < 0);
-	dbm_param_datum(params, BYTEAOID, dbm_checksum_bytea(up->checksum));
+	dbm_param_datum(params, BYTEAOID, dbm_script_checksum(up, wanted->up_online));
 	dbm_param_text(params, up->unreadable ? up->unreadable->message : NULL);
 	dbm_param_text(params, down && down->unreadable ? down->unreadable->message : NULL);
 	dbm_param_int64(params, DBM_SERVER_MAJOR);
@@ -372,6 +402,12 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_datum(params, BYTEAOID, wanted->down_sha256);
 	dbm_param_bool(params, up->sets_role);
 	dbm_param_bool(params, down && down->sets_role);
+}
+
+static bool
+same_bytes(Datum a, Datum b)
+{
+	return datumIsEqual(a, b, false, -1);
 }
 
 static bool

@@ -52,6 +52,7 @@ typedef struct Splitter
 	int			backslash_line; /* the next one, as far as it was looked for */
 
 	DbmChecksum *checksum;		/* or NULL */
+	bool		count_pairs;	/* BEGIN and COMMIT are part of it */
 	DbmCommentHook hook;		/* or NULL */
 	void	   *hook_arg;
 
@@ -65,14 +66,16 @@ typedef struct Splitter
 	int			open_begin;		/* statement number of a BEGIN, or 0 */
 } Splitter;
 
-static DbmScript *scan_script(char *text, int len, bool want_checksum,
+static DbmScript *scan_script(char *text, int len, bool want_checksum, bool count_pairs,
 							  DbmCommentHook hook, void *arg);
 static void split_text(Splitter *scan);
 static bool scan_copy_line(Splitter *scan, int *pos);
 static WindowEnd scan_window(Splitter *scan, int from, int to);
 static WindowEnd read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra);
 static void read_gap(Splitter *scan, int to);
+static void begin_statement(Splitter *scan, int start);
 static WindowEnd finish_statement(Splitter *scan);
+static void finish_checksum(Splitter *scan, DbmStatementKind kind);
 static int	take_copy_data(Splitter *scan, int from);
 static int	next_window_end(Splitter *scan, int from);
 static bool starts_backslash_line(const DbmScript *script, int at);
@@ -92,16 +95,37 @@ static int	next_line(const DbmScript *script, int from);
  * ... COMMIT pair) is described in "refused", what this server's scanner does
  * not understand in "unreadable".
  *
- * The checksum is SHA-256 over the source text of each token and a zero byte,
- * with CR LF counted as LF; comments, white space, a byte order mark and
- * \restrict lines between tokens do not count.  Inline COPY data counts as
- * one token.  Texts in another encoding are hashed as UTF-8.  The checksum of
- * a text that cannot be scanned is the SHA-256 of its bytes.
+ * Each statement counts for the checksum as its tokens (see checksum.c) and
+ * one ';', written or not; an empty statement does not count, nor does a BEGIN
+ * or COMMIT, which is skipped, nor do comments, white space, a byte order mark
+ * and \restrict lines between tokens.  Inline COPY data counts as one token
+ * behind the ';'.  The checksum of a text that cannot be scanned is the
+ * SHA-256 of its bytes, and so differs between the server that can and the
+ * one that cannot.
  */
 DbmScript *
 dbm_script_scan(char *text, int len, bool want_checksum)
 {
-	return scan_script(text, len, want_checksum, NULL, NULL);
+	return scan_script(text, len, want_checksum, false, NULL, NULL);
+}
+
+/*
+ * The checksum of a script, which was scanned for it, as bytea.  Outside of a
+ * transaction block BEGIN and COMMIT mean something: there they count.  Such
+ * scripts are few and short, so that they are scanned again for it.
+ */
+Datum
+dbm_script_checksum(const DbmScript *script, bool online)
+{
+	DbmScript  *again;
+	Datum		result;
+
+	if (!online || script->nstatements == script->ncommands)
+		return dbm_checksum_bytea(script->checksum);
+	again = scan_script(pnstrdup(script->text, script->len), script->len, true, true, NULL, NULL);
+	result = dbm_checksum_bytea(again->checksum);
+	dbm_script_free(again);
+	return result;
 }
 
 /*
@@ -113,11 +137,12 @@ dbm_script_scan(char *text, int len, bool want_checksum)
 DbmScript *
 dbm_script_scan_comments(char *text, int len, DbmCommentHook hook, void *arg)
 {
-	return scan_script(text, len, false, hook, arg);
+	return scan_script(text, len, false, false, hook, arg);
 }
 
 static DbmScript *
-scan_script(char *text, int len, bool want_checksum, DbmCommentHook hook, void *arg)
+scan_script(char *text, int len, bool want_checksum, bool count_pairs,
+			DbmCommentHook hook, void *arg)
 {
 	MemoryContext context;
 	MemoryContext caller;
@@ -139,6 +164,7 @@ scan_script(char *text, int len, bool want_checksum, DbmCommentHook hook, void *
 	script->statements = palloc(scan->capacity * sizeof(DbmStatement));
 	scan->start = -1;
 	scan->line = 1;
+	scan->count_pairs = count_pairs;
 	scan->hook = hook;
 	scan->hook_arg = arg;
 	scan->window_context = AllocSetContextCreate(context, "dbmigrate window",
@@ -360,14 +386,14 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 		if (dbm_tokens_has_text(token))
 			pfree(value.str);	/* a window may hold millions of literals */
 		scan->resume = end;
-		if (scan->checksum)
-			dbm_checksum_add(scan->checksum, scan->script->text + start, end - start);
 
 		if (!dbm_tokens_end(&scan->tokens, token))
 		{
 			if (scan->start < 0)
-				scan->start = start;
+				begin_statement(scan, start);
 			scan->end = end;
+			if (scan->checksum)
+				dbm_checksum_add(scan->checksum, scan->script->text + start, end - start);
 			dbm_tokens_add(&scan->tokens, token);
 		}
 		else if (scan->start >= 0)
@@ -406,6 +432,14 @@ read_gap(Splitter *scan, int to)
 	}
 }
 
+static void
+begin_statement(Splitter *scan, int start)
+{
+	scan->start = start;
+	if (scan->checksum)
+		dbm_checksum_mark(scan->checksum);
+}
+
 /* Store the statement that was read. */
 static WindowEnd
 finish_statement(Splitter *scan)
@@ -433,6 +467,8 @@ finish_statement(Splitter *scan)
 	statement->kind = dbm_tokens_kind(&scan->tokens, &refused);
 	scan->start = -1;
 	dbm_tokens_reset(&scan->tokens);
+	if (scan->checksum)
+		finish_checksum(scan, statement->kind);
 
 	if (statement->kind == DBM_STATEMENT_BEGIN)
 	{
@@ -453,6 +489,15 @@ finish_statement(Splitter *scan)
 		return WINDOW_REFUSED;
 	}
 	return statement->kind == DBM_STATEMENT_COPY_DATA ? WINDOW_COPY : WINDOW_DONE;
+}
+
+static void
+finish_checksum(Splitter *scan, DbmStatementKind kind)
+{
+	if ((kind == DBM_STATEMENT_BEGIN || kind == DBM_STATEMENT_COMMIT) && !scan->count_pairs)
+		dbm_checksum_forget(scan->checksum);
+	else
+		dbm_checksum_add(scan->checksum, ";", 1);
 }
 
 /*

@@ -214,7 +214,7 @@ dbm_tokens_kind(const DbmTokens *tokens, bool *refused)
 			*refused = !plain;
 			return DBM_STATEMENT_BEGIN;
 		case KEYWORD_START:
-			*refused = tokens->count != 2;
+			*refused = tokens->count != 2 || lead[1] != KEYWORD_TRANSACTION;
 			return DBM_STATEMENT_BEGIN;
 		case KEYWORD_COMMIT:
 			if (lead[1] == KEYWORD_PREPARED)

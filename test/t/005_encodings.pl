@@ -15,6 +15,7 @@ $node->start;
 
 # psql's input below is bytes, in the client's encoding.
 my %e_acute = (UTF8 => "\xc3\xa9", LATIN1 => "\xe9", SQL_ASCII => "\xc3\xa9");
+my %e_acute_upper = (UTF8 => "\xc3\x89", LATIN1 => "\xc9", SQL_ASCII => "\xc3\x89");
 my $snowman = "\xe2\x98\x83";
 
 sub run_as_client
@@ -150,10 +151,14 @@ foreach my $database (sort keys %clients)
 	foreach my $client (@{ $clients{$database} })
 	{
 		my $e = $e_acute{$client};
+		my $upper = $e_acute_upper{$client};
 		my $new = 100 + ++$version;
 		run_as_client($database, $client, <<"SQL");
 SELECT migrate.add('$new', 'ascii', 'CREATE TABLE c (v text); SELECT ''x'' -- comment');
 SELECT migrate.add('$new.1', 'not ascii', 'SELECT ''$e'' AS "$e" -- $e', 'SELECT ''$e''');
+SELECT migrate.add('$new.1.1', 'word', 'Select A$upper');
+SELECT migrate.add('$new.1.2', 'other case', 'SELECT a$upper');
+SELECT migrate.add('$new.1.3', 'other case of more than ASCII', 'SELECT A$e');
 SELECT migrate.add('$new.2', 'data', 'COPY c FROM stdin;
 $e
 \\.
@@ -168,7 +173,10 @@ foreach my $how (sort keys %checksums)
 {
 	is($checksums{$how}, $checksums{'utf8 by UTF8'}, "checksums in $how");
 }
-like($checksums{'utf8 by UTF8'}, qr/^ascii\|\w{64}\nnot ascii\|\w{64}\ndata\|\w{64}$/, 'there are three');
+my $sum = qr/\w{64}/;
+like($checksums{'utf8 by UTF8'},
+	qr/^ascii\|$sum\nnot ascii\|$sum\nword\|($sum)\nother case\|\1\nother case of more than ASCII\|(?!\1)$sum\ndata\|$sum$/,
+	'there are six, and only the case of ASCII letters does not count');
 
 # A database may change its encoding by a dump: nothing has changed then.
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/latin1.sql';
