@@ -32,6 +32,7 @@ COMMENT ON FUNCTION migrate.environment() IS 'the environment of this database: 
 --
 
 CREATE TABLE migrate.migration (
+    project            text COLLATE "C" NOT NULL,
     id                 text COLLATE "C" NOT NULL,
     version            text,
     version_key        numeric[],
@@ -45,6 +46,7 @@ CREATE TABLE migrate.migration (
     up_statements      integer NOT NULL,
     down_statements    integer,
     checksum           bytea NOT NULL,
+    checksum_kind      smallint NOT NULL,
     unreadable         text,
     down_unreadable    text,
     analyzed_on        integer NOT NULL,
@@ -60,11 +62,12 @@ CREATE TABLE migrate.migration (
                            OR migrate.script_sha256(down) IS DISTINCT FROM down_sha256) STORED,
     up                 text NOT NULL,
     down               text,
-    CONSTRAINT migration_pkey PRIMARY KEY (id),
+    CONSTRAINT migration_pkey PRIMARY KEY (project, id),
     CONSTRAINT migration_version_check CHECK ((version IS NULL) OPERATOR(pg_catalog.=) (version_key IS NULL)),
     CONSTRAINT migration_baseline_check CHECK (version_key IS NULL OR baseline_key IS NULL)
 );
 COMMENT ON TABLE migrate.migration IS 'registered migrations; written by migrate.add() and its relatives only';
+COMMENT ON COLUMN migrate.migration.project IS 'the sequence of versions it belongs to; empty where there is only one';
 COMMENT ON COLUMN migrate.migration.id IS 'the version as first written, R__name for a repeatable migration, or B__version for a baseline script';
 COMMENT ON COLUMN migrate.migration.version_key IS 'the version as numbers, for comparing';
 COMMENT ON COLUMN migrate.migration.baseline_key IS 'in an empty target schema the script stands for everything up to this version';
@@ -76,6 +79,7 @@ COMMENT ON COLUMN migrate.migration.down_sets_role IS 'the down script says SET 
 COMMENT ON COLUMN migrate.migration.up_statements IS 'number of statements in the up script; -1 if only the down script is known yet';
 COMMENT ON COLUMN migrate.migration.down_statements IS 'number of statements in the down script; 0 is nothing to undo, NULL is cannot be rolled back';
 COMMENT ON COLUMN migrate.migration.checksum IS 'SHA-256 over the tokens of the up script, without comments and white space';
+COMMENT ON COLUMN migrate.migration.checksum_kind IS 'by which rule the checksum was made';
 COMMENT ON COLUMN migrate.migration.unreadable IS 'why the server it was registered on could not parse the up script';
 COMMENT ON COLUMN migrate.migration.down_unreadable IS 'why the server it was registered on could not parse the down script';
 COMMENT ON COLUMN migrate.migration.analyzed_on IS 'major version of the server that parsed the scripts';
@@ -84,14 +88,15 @@ COMMENT ON COLUMN migrate.migration.up_sha256 IS 'SHA-256 of the up script as it
 COMMENT ON COLUMN migrate.migration.altered IS 'a script is not what was registered: somebody edited this table';
 -- Unique indexes and no constraints: scripts that go through all unique
 -- constraints of a database have no business here.
-CREATE UNIQUE INDEX migration_version_idx ON migrate.migration (version_key);
-CREATE INDEX migration_altered_idx ON migrate.migration (id) WHERE altered;
-CREATE INDEX migration_baseline_idx ON migrate.migration (baseline_key) WHERE baseline_key IS NOT NULL;
+CREATE UNIQUE INDEX migration_version_idx ON migrate.migration (project, version_key);
+CREATE INDEX migration_altered_idx ON migrate.migration (project, id) WHERE altered;
+CREATE INDEX migration_baseline_idx ON migrate.migration (project, baseline_key) WHERE baseline_key IS NOT NULL;
 -- Scripts are read whole and often; compressed they would be read slower.
 ALTER TABLE migrate.migration ALTER COLUMN up SET STORAGE EXTERNAL;
 ALTER TABLE migrate.migration ALTER COLUMN down SET STORAGE EXTERNAL;
 
 CREATE TABLE migrate.approval (
+    project      text COLLATE "C" NOT NULL,
     migration    text COLLATE "C" NOT NULL,
     script       text COLLATE "C" NOT NULL,
     approved_by  text NOT NULL,
@@ -99,7 +104,7 @@ CREATE TABLE migrate.approval (
     sha256       bytea NOT NULL,
     environments text[],
     may_set_role boolean NOT NULL,
-    CONSTRAINT approval_pkey PRIMARY KEY (migration, script, approved_by),
+    CONSTRAINT approval_pkey PRIMARY KEY (project, migration, script, approved_by),
     CONSTRAINT approval_script_check CHECK (script OPERATOR(pg_catalog.=) 'up' OR script OPERATOR(pg_catalog.=) 'down')
 );
 COMMENT ON TABLE migrate.approval IS 'who vouches for the scripts of others, for exactly these bytes';
@@ -111,12 +116,14 @@ COMMENT ON COLUMN migrate.approval.may_set_role IS 'the script may SET ROLE also
 
 CREATE TABLE migrate.applied (
     target_schema text COLLATE "C" NOT NULL,
+    project       text COLLATE "C" NOT NULL,
     id            text COLLATE "C" NOT NULL,
     position      bigint NOT NULL,
     version       text,
     version_key   numeric[],
     name          text NOT NULL,
     checksum      bytea,
+    checksum_kind smallint,
     applied_at    timestamptz NOT NULL,
     applied_by    text NOT NULL,
     duration      interval,
@@ -124,7 +131,7 @@ CREATE TABLE migrate.applied (
     baseline      boolean NOT NULL DEFAULT false,
     state         text NOT NULL DEFAULT 'applied',
     statements    integer NOT NULL DEFAULT 0,
-    CONSTRAINT applied_pkey PRIMARY KEY (target_schema, id)
+    CONSTRAINT applied_pkey PRIMARY KEY (target_schema, project, id)
 );
 COMMENT ON TABLE migrate.applied IS 'what is in force here, for each target schema';
 COMMENT ON COLUMN migrate.applied.target_schema IS 'where unqualified names went; empty is the database as it is';
@@ -135,9 +142,9 @@ COMMENT ON COLUMN migrate.applied.baseline IS 'counts as applied since migrate.b
 COMMENT ON COLUMN migrate.applied.statements IS 'how many statements were run';
 COMMENT ON COLUMN migrate.applied.state IS 'applied, or running, interrupted or failed';
 CREATE UNIQUE INDEX applied_position_idx ON migrate.applied (target_schema, position);
-CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, version_key);
-CREATE INDEX applied_key_idx ON migrate.applied (version_key);
-CREATE INDEX applied_id_idx ON migrate.applied (id);
+CREATE UNIQUE INDEX applied_version_idx ON migrate.applied (target_schema, project, version_key);
+CREATE INDEX applied_key_idx ON migrate.applied (project, version_key);
+CREATE INDEX applied_id_idx ON migrate.applied (project, id);
 
 CREATE TABLE migrate.history (
     id               bigint GENERATED ALWAYS AS IDENTITY,
@@ -145,7 +152,8 @@ CREATE TABLE migrate.history (
     at               timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     action           text NOT NULL,
     target_schema    text NOT NULL,
-    migration        text NOT NULL,
+    project          text NOT NULL,
+    migration        text,
     version          text,
     name             text,
     statements       bigint,
@@ -153,6 +161,7 @@ CREATE TABLE migrate.history (
     wal_bytes        bigint,
     duration         interval,
     checksum         bytea,
+    checksum_kind    smallint,
     session_username text NOT NULL,
     username         text NOT NULL,
     application_name text,
@@ -169,7 +178,7 @@ CREATE TABLE migrate.history (
 COMMENT ON TABLE migrate.history IS 'what happened, in order; rows are added and never changed';
 COMMENT ON COLUMN migrate.history.run IS 'one call of apply, rollback, redo, ...';
 COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, mark_applied, mark_pending, amend, adopt, forget or failed';
-COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id';
+COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id; NULL if the row is about no single one';
 COMMENT ON COLUMN migrate.history.rows IS 'rows inserted, updated, deleted, merged or copied by the script';
 COMMENT ON COLUMN migrate.history.wal_bytes IS 'write-ahead log written by the script';
 COMMENT ON COLUMN migrate.history.search_path IS 'current_schemas(true) when the script began';
@@ -197,7 +206,7 @@ SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
 
 CREATE VIEW migrate.schema_migrations AS
-    SELECT a.version, a.name, a.applied_at, a.applied_by, a.duration, a.target_schema, a.position
+    SELECT a.version, a.name, a.applied_at, a.applied_by, a.duration, a.target_schema, a.position, a.project
       FROM migrate.applied a
      WHERE a.state OPERATOR(pg_catalog.=) 'applied';
 COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
@@ -278,7 +287,7 @@ COMMENT ON TYPE migrate.adopted_migration IS 'what migrate.adopt() returns';
 -- and those in C read it.  STABLE, so that it is merged into their queries.
 --
 
-CREATE FUNCTION migrate.state(schema text)
+CREATE FUNCTION migrate.state(schema text, project text)
 RETURNS SETOF migrate.migration_state
 LANGUAGE sql STABLE PARALLEL UNSAFE
 BEGIN ATOMIC
@@ -298,23 +307,26 @@ BEGIN ATOMIC
                WHEN m.altered THEN 'changed'
                WHEN a.id IS NOT NULL AND (m.version_key IS NOT NULL OR m.baseline_key IS NOT NULL
                                           OR a.checksum = m.checksum) THEN
-                    CASE WHEN a.checksum <> m.checksum THEN 'changed' ELSE 'applied' END
+                    CASE WHEN a.checksum <> m.checksum AND a.checksum_kind = m.checksum_kind THEN 'changed'
+                         ELSE 'applied' END
                WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b
-                                       WHERE b.target_schema = $1 AND b.baseline) THEN 'applied'
+                                       WHERE b.target_schema = $1 AND b.project = $2 AND b.baseline) THEN 'applied'
                WHEN m.environments IS NOT NULL
                     AND NOT coalesce(lower(migrate.environment())
                                      = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
                -- the newest baseline script runs first, and only where nothing did
                WHEN m.baseline_key IS NOT NULL
-                    AND (EXISTS (SELECT FROM migrate.applied p WHERE p.target_schema = $1 AND p.version_key IS NOT NULL)
+                    AND (EXISTS (SELECT FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2
+                                     AND p.version_key IS NOT NULL)
                          OR m.baseline_key < (SELECT max(b.baseline_key) FROM migrate.migration b
-                                               WHERE b.baseline_key IS NOT NULL)) THEN 'superseded'
+                                               WHERE b.project = $2 AND b.baseline_key IS NOT NULL)) THEN 'superseded'
                WHEN m.version_key <= (SELECT max(b.baseline_key) FROM migrate.migration b
-                                       WHERE b.baseline_key IS NOT NULL)
+                                       WHERE b.project = $2 AND b.baseline_key IS NOT NULL)
                     AND NOT EXISTS (SELECT FROM migrate.applied p
-                                     WHERE p.target_schema = $1 AND p.version_key IS NOT NULL) THEN 'superseded'
+                                     WHERE p.target_schema = $1 AND p.project = $2
+                                     AND p.version_key IS NOT NULL) THEN 'superseded'
                WHEN m.version_key < (SELECT max(n.version_key) FROM migrate.applied n
-                                      WHERE n.target_schema = $1) THEN 'out_of_order'
+                                      WHERE n.target_schema = $1 AND n.project = $2) THEN 'out_of_order'
                WHEN m.unreadable IS NOT NULL THEN 'unreadable'
                ELSE 'pending'
            END AS state,
@@ -325,16 +337,16 @@ BEGIN ATOMIC
            a.position,
            m.id IS NOT NULL AS registered,
            m.baseline_key IS NOT NULL AS baseline
-      FROM migrate.migration m
-      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1) a ON a.id = m.id) s;
+      FROM (SELECT * FROM migrate.migration p WHERE p.project = $2) m
+      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2) a ON a.id = m.id) s;
 END;
-COMMENT ON FUNCTION migrate.state(text) IS 'every known migration with its state; internal, use migrate.status()';
+COMMENT ON FUNCTION migrate.state(text, text) IS 'every known migration with its state; internal, use migrate.status()';
 
-CREATE FUNCTION migrate.check_target_schema(schema text)
+CREATE FUNCTION migrate.check_target(schema text, project text)
 RETURNS boolean
 LANGUAGE C STABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'dbmigrate_check_target_schema';
-COMMENT ON FUNCTION migrate.check_target_schema(text) IS
+AS 'MODULE_PATHNAME', 'dbmigrate_check_target';
+COMMENT ON FUNCTION migrate.check_target(text, text) IS
     'true, an error where there is no such schema, a warning where it lost its objects; internal';
 
 --
@@ -349,66 +361,74 @@ CREATE FUNCTION migrate.add(
     environments text[] DEFAULT NULL,
     online boolean DEFAULT NULL,
     down_online boolean DEFAULT NULL,
-    file_name text DEFAULT NULL)
+    file_name text DEFAULT NULL,
+    project text DEFAULT '')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_add';
-COMMENT ON FUNCTION migrate.add(text, text, text, text, text[], boolean, boolean, text) IS
+COMMENT ON FUNCTION migrate.add(text, text, text, text, text[], boolean, boolean, text, text) IS
     'register a migration, or change a pending one';
 
-CREATE FUNCTION migrate."create"(name text, up text, down text DEFAULT NULL)
+CREATE FUNCTION migrate."create"(name text, up text, down text DEFAULT NULL, project text DEFAULT '')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_create';
-COMMENT ON FUNCTION migrate."create"(text, text, text) IS
+COMMENT ON FUNCTION migrate."create"(text, text, text, text) IS
     'register a migration under a fresh version made from the time, and return the version';
 
 CREATE FUNCTION migrate.add_file(
     filename text,
     content text,
-    format text DEFAULT 'auto')
+    format text DEFAULT 'auto',
+    project text DEFAULT '')
 RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_add_file';
-COMMENT ON FUNCTION migrate.add_file(text, text, text) IS
+COMMENT ON FUNCTION migrate.add_file(text, text, text, text) IS
     'register a migration from the name and the content of a file: version, name, result, format, file, detail';
 
 CREATE FUNCTION migrate.add_files(
     files jsonb,
-    format text DEFAULT 'auto')
+    format text DEFAULT 'auto',
+    project text DEFAULT '')
 RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_add_files';
-COMMENT ON FUNCTION migrate.add_files(jsonb, text) IS
+COMMENT ON FUNCTION migrate.add_files(jsonb, text, text) IS
     'register the migrations of a directory, given as {"name": "content", ...}: version, name, result, format, file, detail';
 
 CREATE FUNCTION migrate.load(
     directory text,
-    format text DEFAULT 'auto')
+    format text DEFAULT 'auto',
+    project text DEFAULT '')
 RETURNS SETOF migrate.registered_file
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_load';
-COMMENT ON FUNCTION migrate.load(text, text) IS
+COMMENT ON FUNCTION migrate.load(text, text, text) IS
     'register the migrations of a directory on the server: version, name, result, format, file, detail';
 
-CREATE FUNCTION migrate.remove(version text)
+CREATE FUNCTION migrate.remove(version text, project text DEFAULT '')
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_remove';
-COMMENT ON FUNCTION migrate.remove(text) IS 'forget a pending migration';
+COMMENT ON FUNCTION migrate.remove(text, text) IS 'forget a pending migration';
 
-CREATE FUNCTION migrate.amend(version text, up text, down text, reason text)
+CREATE FUNCTION migrate.amend(version text, up text, down text, reason text, project text DEFAULT '')
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_amend';
-COMMENT ON FUNCTION migrate.amend(text, text, text, text) IS
+COMMENT ON FUNCTION migrate.amend(text, text, text, text, text) IS
     'replace the text of an applied migration without running it';
 
-CREATE FUNCTION migrate.approve(version text, sha256 bytea DEFAULT NULL, may_set_role boolean DEFAULT false)
+CREATE FUNCTION migrate.approve(
+    version text,
+    sha256 bytea DEFAULT NULL,
+    may_set_role boolean DEFAULT false,
+    project text DEFAULT '')
 RETURNS text
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_approve';
-COMMENT ON FUNCTION migrate.approve(text, bytea, boolean) IS
+COMMENT ON FUNCTION migrate.approve(text, bytea, boolean, text) IS
     'vouch for the scripts of a migration that somebody else registered, or for the one with a SHA-256';
 
 --
@@ -418,54 +438,59 @@ COMMENT ON FUNCTION migrate.approve(text, bytea, boolean) IS
 CREATE FUNCTION migrate.apply(
     steps integer DEFAULT NULL,
     schema text DEFAULT '',
-    extra_search_path text DEFAULT '')
+    extra_search_path text DEFAULT '',
+    project text DEFAULT '')
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply';
-COMMENT ON FUNCTION migrate.apply(integer, text, text) IS
+COMMENT ON FUNCTION migrate.apply(integer, text, text, text) IS
     'run all pending migrations, or the next few, in the present transaction: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.apply_to(
     target_version text,
     schema text DEFAULT '',
-    extra_search_path text DEFAULT '')
+    extra_search_path text DEFAULT '',
+    project text DEFAULT '')
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply_to';
-COMMENT ON FUNCTION migrate.apply_to(text, text, text) IS
+COMMENT ON FUNCTION migrate.apply_to(text, text, text, text) IS
     'run the pending migrations up to and including a version: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.rollback(
     steps integer DEFAULT 1,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL)
+    confirm text DEFAULT NULL,
+    project text DEFAULT '')
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_rollback';
-COMMENT ON FUNCTION migrate.rollback(integer, text, text, text) IS
+COMMENT ON FUNCTION migrate.rollback(integer, text, text, text, text) IS
     'roll back the migrations applied last: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.rollback_to(
     target_version text,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL)
+    confirm text DEFAULT NULL,
+    project text DEFAULT '')
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_rollback_to';
-COMMENT ON FUNCTION migrate.rollback_to(text, text, text, text) IS
+COMMENT ON FUNCTION migrate.rollback_to(text, text, text, text, text) IS
     'roll back what was applied after a version; 0 rolls back everything: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.redo(
     steps integer DEFAULT 1,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    confirm text DEFAULT NULL)
+    confirm text DEFAULT NULL,
+    project text DEFAULT '')
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_redo';
-COMMENT ON FUNCTION migrate.redo(integer, text, text, text) IS
+COMMENT ON FUNCTION migrate.redo(integer, text, text, text, text) IS
     'roll back the migrations applied last and apply exactly those again: version, name, action, statements, rows, duration';
 
 --
@@ -474,52 +499,52 @@ COMMENT ON FUNCTION migrate.redo(integer, text, text, text) IS
 -- depend on nobody's search_path.
 --
 
-CREATE FUNCTION migrate.status(schema text DEFAULT '')
+CREATE FUNCTION migrate.status(schema text DEFAULT '', project text DEFAULT '')
 RETURNS SETOF migrate.migration_status
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.version, s.name, s.state, s.applied_at, s.applied_by, s.duration, s.can_rollback
-      FROM migrate.state(coalesce($1, '')) s
-     WHERE migrate.check_target_schema($1)
+      FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
+     WHERE migrate.check_target($1, $2)
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
-COMMENT ON FUNCTION migrate.status(text) IS 'every known migration, in order: version, name, state, applied_at, applied_by, duration, can_rollback';
+COMMENT ON FUNCTION migrate.status(text, text) IS 'every known migration, in order: version, name, state, applied_at, applied_by, duration, can_rollback';
 
-CREATE FUNCTION migrate.pending(schema text DEFAULT '')
+CREATE FUNCTION migrate.pending(schema text DEFAULT '', project text DEFAULT '')
 RETURNS SETOF migrate.pending_migration
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT s.version, s.name, s.state
-      FROM migrate.state(coalesce($1, '')) s
-     WHERE s.to_run AND migrate.check_target_schema($1)
+      FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
+     WHERE s.to_run AND migrate.check_target($1, $2)
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
-COMMENT ON FUNCTION migrate.pending(text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state';
+COMMENT ON FUNCTION migrate.pending(text, text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state';
 
-CREATE FUNCTION migrate.version(schema text DEFAULT '')
+CREATE FUNCTION migrate.version(schema text DEFAULT '', project text DEFAULT '')
 RETURNS text
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT a.version
       FROM migrate.applied a
-     WHERE a.target_schema = coalesce($1, '') AND a.state = 'applied' AND a.version_key IS NOT NULL
-           AND migrate.check_target_schema($1)
+     WHERE a.target_schema = coalesce($1, '') AND a.project = coalesce($2, '') AND a.state = 'applied' AND a.version_key IS NOT NULL
+           AND migrate.check_target($1, $2)
      ORDER BY a.version_key DESC
      LIMIT 1;
 END;
-COMMENT ON FUNCTION migrate.version(text) IS 'the newest applied version, NULL if there is none';
+COMMENT ON FUNCTION migrate.version(text, text) IS 'the newest applied version, NULL if there is none';
 
-CREATE FUNCTION migrate.require(version text DEFAULT NULL, schema text DEFAULT '')
+CREATE FUNCTION migrate.require(version text DEFAULT NULL, schema text DEFAULT '', project text DEFAULT '')
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_require';
-COMMENT ON FUNCTION migrate.require(text, text) IS
+COMMENT ON FUNCTION migrate.require(text, text, text) IS
     'raise an error unless a version, or everything, is applied';
 
-CREATE FUNCTION migrate.status_json(schema text DEFAULT '')
+CREATE FUNCTION migrate.status_json(schema text DEFAULT '', project text DEFAULT '')
 RETURNS jsonb
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -527,8 +552,8 @@ BEGIN ATOMIC
     WITH known AS (
         SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
                s.state, s.version_key, NOT s.to_run AS is_applied
-          FROM migrate.state(coalesce($1, '')) s
-         WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target_schema($1)
+          FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
+         WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target($1, $2)
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
@@ -551,10 +576,10 @@ BEGIN ATOMIC
                END)
       FROM facts f;
 END;
-COMMENT ON FUNCTION migrate.status_json(text) IS 'the status as one JSON document';
+COMMENT ON FUNCTION migrate.status_json(text, text) IS 'the status as one JSON document';
 
 -- Runs with the caller's rights, as migrate.apply() itself.
-CREATE FUNCTION migrate.apply_json(schema text DEFAULT '', extra_search_path text DEFAULT '')
+CREATE FUNCTION migrate.apply_json(schema text DEFAULT '', extra_search_path text DEFAULT '', project text DEFAULT '')
 RETURNS jsonb
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 BEGIN ATOMIC
@@ -571,34 +596,41 @@ BEGIN ATOMIC
                    ELSE format('%s migrations applied', count(*))
                END,
                'success', true)
-      FROM migrate.apply(NULL, $1, $2) r;
+      FROM migrate.apply(NULL, $1, $2, $3) r;
 END;
-COMMENT ON FUNCTION migrate.apply_json(text, text) IS
+COMMENT ON FUNCTION migrate.apply_json(text, text, text) IS
     'migrate.apply() with its result as one JSON document';
 
 --
 -- Taking over
 --
 
-CREATE FUNCTION migrate.baseline(version text, schema text DEFAULT '')
+CREATE FUNCTION migrate.baseline(version text, schema text DEFAULT '', project text DEFAULT '')
 RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_baseline';
-COMMENT ON FUNCTION migrate.baseline(text, text) IS
+COMMENT ON FUNCTION migrate.baseline(text, text, text) IS
     'count everything up to a version as applied, without running it';
 
-CREATE FUNCTION migrate.mark_applied(version text, reason text, schema text DEFAULT '')
+CREATE FUNCTION migrate.manage(reason text, schema text DEFAULT '', project text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_manage';
+COMMENT ON FUNCTION migrate.manage(text, text, text) IS
+    'say that none of the migrations was run here yet, although there are tables';
+
+CREATE FUNCTION migrate.mark_applied(version text, reason text, schema text DEFAULT '', project text DEFAULT '')
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_mark_applied';
-COMMENT ON FUNCTION migrate.mark_applied(text, text, text) IS
+COMMENT ON FUNCTION migrate.mark_applied(text, text, text, text) IS
     'record a migration as applied without running it';
 
-CREATE FUNCTION migrate.mark_pending(version text, reason text, schema text DEFAULT '')
+CREATE FUNCTION migrate.mark_pending(version text, reason text, schema text DEFAULT '', project text DEFAULT '')
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_mark_pending';
-COMMENT ON FUNCTION migrate.mark_pending(text, text, text) IS
+COMMENT ON FUNCTION migrate.mark_pending(text, text, text, text) IS
     'record a migration as not applied without running it';
 
 CREATE FUNCTION migrate.forget_schema(schema text, reason text)
@@ -614,11 +646,13 @@ CREATE FUNCTION migrate.adopt(
     version_column text DEFAULT NULL,
     time_column text DEFAULT NULL,
     name_column text DEFAULT NULL,
-    schema text DEFAULT '')
+    schema text DEFAULT '',
+    again boolean DEFAULT false,
+    project text DEFAULT '')
 RETURNS SETOF migrate.adopted_migration
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_adopt';
-COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text) IS
+COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text, boolean, text) IS
     'read another tool''s history table and continue from it: version, name, result, applied_at, applied_by, detail';
 
 --

@@ -43,7 +43,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_add_file);
 PG_FUNCTION_INFO_V1(dbmigrate_add_files);
 
 /*
- * SQL: migrate.add_file(filename, content, format)
+ * SQL: migrate.add_file(filename, content, format, project)
  *
  * Of a pair of files either may come first.
  */
@@ -64,12 +64,13 @@ dbmigrate_add_file(PG_FUNCTION_ARGS)
 				 errmsg("filename must not be empty")));
 	file->content = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	file->len = strlen(file->content);
-	dbm_add_files(fcinfo, "migrate.add_file()", list_make1(file), NIL, format_argument(fcinfo, 2), true);
+	dbm_add_files(fcinfo, "migrate.add_file()", list_make1(file), NIL, format_argument(fcinfo, 2),
+				  dbm_text_argument(fcinfo, 3), true);
 	return (Datum) 0;
 }
 
 /*
- * SQL: migrate.add_files(files, format)
+ * SQL: migrate.add_files(files, format, project)
  *
  * "files" is {"name": "content", ...} or [{"name": ..., "content": ...}, ...];
  * the content of a file that is no migration may be null.
@@ -82,7 +83,7 @@ dbmigrate_add_files(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("files must not be null")));
 	dbm_add_files(fcinfo, "migrate.add_files()", read_json(PG_GETARG_JSONB_P(0)), NIL,
-				  format_argument(fcinfo, 1), false);
+				  format_argument(fcinfo, 1), dbm_text_argument(fcinfo, 2), false);
 	return (Datum) 0;
 }
 
@@ -93,7 +94,7 @@ dbmigrate_add_files(PG_FUNCTION_ARGS)
  */
 void
 dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *troubles,
-			  DbmFormat format, bool down_alone)
+			  DbmFormat format, const char *project, bool down_alone)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	DbmFileSet	set = {.troubles = troubles};
@@ -105,6 +106,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 	dbm_fileset_read(files, format, &set);
 	check_texts(&set);
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", project);
 	check_registry(&ext, &set, down_alone);
 	if (set.troubles)
 		throw_troubles(set.troubles);
@@ -125,9 +127,9 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),
 					 errdetail("The migration is registered without an up script, and cannot be applied here."),
-					 errhint("Let the tool it was written for print its SQL, and register that: SELECT migrate.add(%s, %s, 'the SQL');",
+					 errhint("Let the tool it was written for print its SQL, and register that: SELECT migrate.add(%s, %s, 'the SQL'%s);",
 							 dbm_literal(migration->registration.version),
-							 dbm_literal(migration->registration.name))));
+							 dbm_literal(migration->registration.name), dbm_project_argument(&ext))));
 		if (migration->has_placeholders)
 			ereport(WARNING,
 					(errmsg("%s contains ${, but placeholders are not replaced", main_file(migration)->path),

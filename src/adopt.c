@@ -23,6 +23,7 @@
 static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);
 static const char *foreign_owner(const DbmForeignTable *table);
+static void refuse_adopted_elsewhere(const DbmAdoption *adoption);
 static void notice_found(const DbmAdoption *adoption, List *rows);
 static void adopt_row(DbmAdoption *adoption, const DbmForeignRow *row);
 static DbmKnown *match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken);
@@ -42,7 +43,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_adopt);
 
 /*
  * SQL: migrate.adopt(history_table, dry_run, version_column, time_column,
- * name_column, schema)
+ * name_column, schema, again, project)
  */
 Datum
 dbmigrate_adopt(PG_FUNCTION_ARGS)
@@ -61,17 +62,19 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	request.version_column = text_argument(fcinfo, 2);
 	request.time_column = text_argument(fcinfo, 3);
 	request.name_column = text_argument(fcinfo, 4);
-	adoption.schema = PG_ARGISNULL(5) ? "" : text_argument(fcinfo, 5);
-	adoption.schema_argument = adoption.schema[0] == '\0' ? "" :
-		psprintf(", schema => %s", dbm_literal(adoption.schema));
+	adoption.schema = dbm_text_argument(fcinfo, 5);
 	dbm_target_check(adoption.schema);
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	dbm_catalog_open(&adoption.ext);
+	dbm_catalog_use(&adoption.ext, adoption.schema, dbm_text_argument(fcinfo, 7));
+	dbm_catalog_check_project(&adoption.ext);
 	if (!adoption.dry_run)
 		dbm_lock_for_run(&adoption.ext);
 	find_table(&adoption, &request);
+	if (PG_ARGISNULL(6) || !PG_GETARG_BOOL(6))
+		refuse_adopted_elsewhere(&adoption);
 	rows = dbm_foreign_read(adoption.table);
 	notice_found(&adoption, rows);
 
@@ -109,6 +112,27 @@ find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
 	adoption->reason = adoption->table->tool_name ?
 		psprintf("adopted from %s (%s)", adoption->table->ref, adoption->table->tool_name) :
 		psprintf("adopted from %s", adoption->table->ref);
+}
+
+/*
+ * A history says what is in force once; read for another schema or project it
+ * would count there as well, as a misspelt argument would have it.
+ */
+static void
+refuse_adopted_elsewhere(const DbmAdoption *adoption)
+{
+	DbmExtension elsewhere = adoption->ext;
+
+	if (dbm_known_adopted_elsewhere(&elsewhere, adoption->reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s was adopted already, with other arguments", adoption->table->ref),
+				 errdetail("What it says counts as applied for: %s.",
+						   dbm_target_argument(&elsewhere, true)[0] ?
+						   dbm_target_argument(&elsewhere, true) : "the database as it is"),
+				 errhint("If it counts here, too: SELECT * FROM migrate.adopt(%s%s, again => true);",
+						 dbm_literal(adoption->table->ref),
+						 dbm_target_argument(&adoption->ext, false))));
 }
 
 /* Whoever can create a table could have planted one to be found. */
@@ -260,8 +284,8 @@ adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 		{
 			/* no script has this checksum: so the difference stays visible */
 			known->migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
-			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'); or give the one that was run instead of the first NULL",
-					   dbm_literal(DBM_MIGRATION_REF(&known->migration)));
+			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'%s); or give the one that was run instead of the first NULL",
+					   dbm_migration_literal(&known->migration), dbm_project_argument(&adoption->ext));
 		}
 	}
 	describe_match(adoption, row, known, &detail);
@@ -352,12 +376,13 @@ describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 	else if (row->is_up_to && table->tool == DBM_TOOL_FLYWAY)
 		add_detail(detail, "everything older counts as applied");
 	else
-		add_detail(detail, "no script is registered for it: SELECT migrate.add(%s, %s, %s);",
+		add_detail(detail, "no script is registered for it: SELECT migrate.add(%s, %s, %s%s);",
 				   migration->version ? dbm_literal(migration->version) : "NULL",
 				   dbm_literal(migration->name),
 				   table->tool != DBM_TOOL_SUPABASE ? "'its up script'" :
 				   psprintf("(SELECT array_to_string(statements, E';\\n') FROM %s WHERE version = %s)",
-							table->ref, dbm_literal(row->text)));
+							table->ref, dbm_literal(row->text)),
+				   dbm_project_argument(&adoption->ext));
 }
 
 /* Does the tool's checksum say that the registered script is another one? */

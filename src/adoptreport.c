@@ -51,11 +51,11 @@ dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row, b
 
 	version = dbm_literal(version);
 	dbm_adoption_put(adoption, row->text, row->name, "not adopted", row->applied_at, row->applied_by,
-					 psprintf("%s; register it under a version of its own: SELECT migrate.add(%s, %s, 'its up script'); then: SELECT migrate.mark_applied(%s, %s%s);",
+					 psprintf("%s; register it under a version of its own: SELECT migrate.add(%s, %s, 'its up script'%s); then: SELECT migrate.mark_applied(%s, %s%s);",
 							  is_taken ? "another migration has the same version" : "there is no version in it",
-							  version, dbm_literal(row->name),
+							  version, dbm_literal(row->name), dbm_project_argument(&adoption->ext),
 							  version, dbm_literal(adoption->reason),
-							  adoption->schema_argument));
+							  dbm_target_argument(&adoption->ext, false)));
 }
 
 /* A migration that was rolled back here after it had been applied there. */
@@ -68,11 +68,11 @@ dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known)
 					 migration->is_registered ? "pending" : "not adopted", NULL, NULL,
 					 psprintf("it was undone here later; if it is in force again: %sSELECT migrate.mark_applied(%s, 'the reason'%s);",
 							  migration->is_registered ? "" :
-							  psprintf("SELECT migrate.add(%s, %s, 'its up script'); and ",
+							  psprintf("SELECT migrate.add(%s, %s, 'its up script'%s); and ",
 									   migration->version ? dbm_literal(migration->version) : "NULL",
-									   dbm_literal(migration->name)),
+									   dbm_literal(migration->name), dbm_project_argument(&adoption->ext)),
 							  dbm_literal(DBM_MIGRATION_REF(migration)),
-							  adoption->schema_argument));
+							  dbm_target_argument(&adoption->ext, false)));
 }
 
 /* What the other tool's table does not have: not yet, or no longer. */
@@ -98,7 +98,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 							 psprintf("it was adopted from %s and is not there any more; if it was undone: SELECT migrate.mark_pending(%s, 'the reason'%s);",
 									  adoption->table->ref,
 									  dbm_literal(DBM_MIGRATION_REF(migration)),
-									  adoption->schema_argument));
+									  dbm_target_argument(&adoption->ext, false)));
 	}
 }
 
@@ -127,6 +127,6 @@ report_pending(const DbmAdoption *adoption, const DbmKnown *known)
 	if (known->canonical && adoption->newest &&
 		dbm_version_compare(known->canonical, adoption->newest) < 0)
 		detail = psprintf("it is older than what is applied; to run it: SET dbmigrate.out_of_order = 'allow'; or, if it is in force: SELECT migrate.mark_applied(%s, 'the reason'%s);",
-						  dbm_literal(migration->version), adoption->schema_argument);
+						  dbm_literal(migration->version), dbm_target_argument(&adoption->ext, false));
 	dbm_adoption_put(adoption, migration->version, migration->name, "pending", NULL, NULL, detail);
 }

@@ -38,8 +38,7 @@ typedef struct Run
 	DbmLabel	last;			/* that script */
 } Run;
 
-static void begin_run(Run *run, const char *what, FunctionCallInfo fcinfo,
-					  int schema_arg, int extra_arg);
+static void begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int project_arg);
 static void number_run(Run *run);
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
@@ -70,7 +69,7 @@ dbmigrate_apply(PG_FUNCTION_ARGS)
 {
 	Run			run;
 
-	begin_run(&run, "migrate.apply()", fcinfo, 1, 2);
+	begin_run(&run, "migrate.apply()", fcinfo, 3);
 	apply_pending(&run, steps_argument(fcinfo, 0, true), (Datum) 0, NULL);
 	dbm_catalog_close();
 	return (Datum) 0;
@@ -84,7 +83,7 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 	const char *version;
 	Datum		up_to;
 
-	begin_run(&run, "migrate.apply_to()", fcinfo, 1, 2);
+	begin_run(&run, "migrate.apply_to()", fcinfo, 3);
 	up_to = version_argument(fcinfo, 0, &version);
 	apply_pending(&run, ALL_STEPS, up_to, version);
 	dbm_catalog_close();
@@ -97,7 +96,7 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 {
 	Run			run;
 
-	begin_run(&run, "migrate.rollback()", fcinfo, 1, 2);
+	begin_run(&run, "migrate.rollback()", fcinfo, 4);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	roll_back(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	dbm_catalog_close();
@@ -112,7 +111,7 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 	const char *version;
 	Datum		key;
 
-	begin_run(&run, "migrate.rollback_to()", fcinfo, 1, 2);
+	begin_run(&run, "migrate.rollback_to()", fcinfo, 4);
 	key = version_argument(fcinfo, 0, &version);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	/* exactly 0 is everything; 0000 may be the version of a migration */
@@ -133,7 +132,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	List	   *chosen;
 	ListCell   *lc;
 
-	begin_run(&run, "migrate.redo()", fcinfo, 1, 2);
+	begin_run(&run, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	chosen = choose_applied(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	if (chosen != NIL)
@@ -156,17 +155,17 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 
 /* What all calls begin with. */
 static void
-begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int schema_arg, int extra_arg)
+begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int project_arg)
 {
 	memset(run, 0, sizeof(Run));
 	dbm_check_caller(what);
 	InitMaterializedSRF(fcinfo, 0);
 	run->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	run->schema = PG_ARGISNULL(schema_arg) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(schema_arg));
-	run->search_path =
-		dbm_target_search_path(run->schema, PG_ARGISNULL(extra_arg) ? "" :
-							   text_to_cstring(PG_GETARG_TEXT_PP(extra_arg)));
+	run->schema = dbm_text_argument(fcinfo, 1);
+	run->search_path = dbm_target_search_path(run->schema, dbm_text_argument(fcinfo, 2));
 	dbm_catalog_open(&run->ext);
+	dbm_catalog_use(&run->ext, run->schema, dbm_text_argument(fcinfo, project_arg));
+	dbm_catalog_check_project(&run->ext);
 	dbm_targetstate_refuse_lost(&run->ext, run->schema);
 }
 
@@ -224,7 +223,8 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("migration %s does not exist", version),
-					 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+					 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
+							 dbm_target_argument(&run->ext, true))));
 	}
 	if (dbm_catalog_all_applied(&run->ext, run->schema) ||
 		choose_pending(run, steps, up_to, false) == NIL)
@@ -240,13 +240,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	chosen = choose_pending(run, steps, up_to, true);
 	if (chosen == NIL)
 		return;
-	if (dbm_catalog_looks_unmanaged(&run->ext, run->schema))
-		ereport(WARNING,
-				(errmsg("nothing is recorded as applied here, but there are tables already"),
-				 errhint("If some of the migrations were run by other means, roll this back and record them first: SELECT * FROM migrate.adopt(%s); or SELECT migrate.baseline(%s%s);",
-						 dbm_target_argument(run->schema, true),
-						 dbm_literal(((DbmMigration *) linitial(chosen))->version),
-						 dbm_target_argument(run->schema, false))));
+	dbm_refuse_unmanaged(&run->ext);
 
 	number_run(run);
 	run->is_alone = list_length(chosen) == 1;
@@ -269,7 +263,7 @@ notice_newer(const Run *run, Datum up_to, const char *version)
 				(errmsg("nothing to apply up to version %s, the newest applied is %s",
 						version, newest),
 				 errhint("To go back: SELECT * FROM migrate.rollback_to(%s%s);", dbm_literal(version),
-						 dbm_target_argument(run->schema, false))));
+						 dbm_target_argument(&run->ext, false))));
 }
 
 /* Nothing is left out without a word. */
@@ -302,7 +296,7 @@ choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
 	List	   *chosen = NIL;
 	ListCell   *lc;
 
-	dbm_refuse_changed(known);
+	dbm_refuse_changed(&run->ext, known);
 	foreach(lc, known)
 	{
 		DbmMigration *migration = lfirst(lc);
@@ -349,8 +343,8 @@ choose_applied(const Run *run, int64 steps, const char *version, Datum key)
 	dbm_lock_for_run(&run->ext);
 	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
 									  position_of(run, version, key));
-	dbm_refuse_changed(chosen);
-	dbm_refuse_without_down(chosen);
+	dbm_refuse_changed(&run->ext, chosen);
+	dbm_refuse_without_down(&run->ext, chosen);
 	dbm_refuse_scripts(&run->ext, chosen, false);
 	return chosen;
 }
@@ -374,7 +368,7 @@ position_of(const Run *run, const char *version, Datum key)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s is not applied", version),
 				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(run->schema, true))));
+						 dbm_target_argument(&run->ext, true))));
 	return position;
 }
 
@@ -433,7 +427,8 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("nobody whom \"%s\" may trust vouches for %s",
 						GetUserNameFromId(GetUserId(), false), dbm_label_text(&label)),
-				 errhint("Read it, then: SELECT migrate.approve(%s);", dbm_migration_literal(migration))));
+				 errhint("Read it, then: SELECT migrate.approve(%s%s);", dbm_migration_literal(migration),
+						 dbm_project_argument(&run->ext))));
 	dbm_execute_script(script, &label, run->search_path, trust != DBM_TRUST_FULL, run->cursors, &execution);
 	run->check_deferred = execution.may_have_events;
 	run->last = label;

@@ -50,14 +50,16 @@ best_approval(const DbmExtension *ext, const DbmMigration *migration, bool is_up
 	DbmParams	params = {0};
 	DbmTrust	best = DBM_TRUST_NONE;
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, migration->id);
 	dbm_param_text(&params, is_up ? "up" : "down");
 	dbm_param_datum(&params, BYTEAOID, is_up ? migration->up.sha256 : migration->down.sha256);
 	dbm_query_saved(ext, &plan_approvers,
 					"SELECT p.approved_by, p.may_set_role FROM migrate.approval p"
-					" JOIN migrate.migration m ON m.id OPERATOR(pg_catalog.=) p.migration"
-					" WHERE p.migration OPERATOR(pg_catalog.=) $1 AND p.script OPERATOR(pg_catalog.=) $2"
-					" AND p.sha256 OPERATOR(pg_catalog.=) $3"
+					" JOIN migrate.migration m ON m.project OPERATOR(pg_catalog.=) p.project"
+					"  AND m.id OPERATOR(pg_catalog.=) p.migration"
+					" WHERE p.project OPERATOR(pg_catalog.=) $1 AND p.migration OPERATOR(pg_catalog.=) $2"
+					" AND p.script OPERATOR(pg_catalog.=) $3 AND p.sha256 OPERATOR(pg_catalog.=) $4"
 					" AND (p.environments IS NULL OR (m.environments IS NOT NULL"
 					"  AND pg_catalog.lower(m.environments::pg_catalog.text)::pg_catalog.text[]"
 					"  OPERATOR(pg_catalog.<@) pg_catalog.lower(p.environments::pg_catalog.text)::pg_catalog.text[]))",
@@ -85,8 +87,8 @@ dbm_approval_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s has no script with this SHA-256", stored->version),
 				 errdetail("It was changed since, or it is another text."),
-				 errhint("Read it again: SELECT up, up_sha256, down, down_sha256 FROM migrate.migration WHERE id = %s;",
-						 dbm_literal(stored->id))));
+				 errhint("Read it again: SELECT up, up_sha256, down, down_sha256 FROM migrate.migration WHERE project = %s AND id = %s;",
+						 dbm_literal(ext->project), dbm_literal(stored->id))));
 	if (up)
 		approve_script(ext, stored, true, may_set_role);
 	if (down)
@@ -114,14 +116,15 @@ approve_script(const DbmExtension *ext, const DbmStored *stored, bool is_up, boo
 	dbm_param_datum(&params, BYTEAOID, is_up ? stored->up_sha256 : stored->down_sha256);
 	dbm_param_bool(&params, may_set_role);
 	dbm_param_datum(&params, TEXTARRAYOID, stored->environments);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
-			  "INSERT INTO migrate.approval (migration, script, approved_by, sha256, may_set_role, environments)"
-			  " SELECT m.id, $2, $3, $4, $5, m.environments FROM migrate.migration m"
-			  " WHERE m.id OPERATOR(pg_catalog.=) $1 AND NOT m.altered"
+			  "INSERT INTO migrate.approval (project, migration, script, approved_by, sha256, may_set_role, environments)"
+			  " SELECT m.project, m.id, $2, $3, $4, $5, m.environments FROM migrate.migration m"
+			  " WHERE m.project OPERATOR(pg_catalog.=) $7 AND m.id OPERATOR(pg_catalog.=) $1 AND NOT m.altered"
 			  " AND CASE WHEN $2 OPERATOR(pg_catalog.=) 'up' THEN m.up_sha256 ELSE m.down_sha256 END"
 			  "  OPERATOR(pg_catalog.=) $4"
 			  " AND ((m.environments IS NULL AND $6 IS NULL) OR m.environments OPERATOR(pg_catalog.=) $6)"
-			  " ON CONFLICT (migration, script, approved_by) DO UPDATE SET"
+			  " ON CONFLICT ON CONSTRAINT approval_pkey DO UPDATE SET"
 			  " approved_at = excluded.approved_at, sha256 = excluded.sha256,"
 			  " may_set_role = excluded.may_set_role, environments = excluded.environments",
 			  &params, SPI_OK_INSERT);
@@ -138,7 +141,9 @@ dbm_approval_forget(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
-	dbm_query(ext, "DELETE FROM migrate.approval p WHERE p.migration OPERATOR(pg_catalog.=) $1",
+	dbm_query(ext, "DELETE FROM migrate.approval p WHERE p.project OPERATOR(pg_catalog.=) $1"
+			  " AND p.migration OPERATOR(pg_catalog.=) $2",
 			  &params, SPI_OK_DELETE);
 }

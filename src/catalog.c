@@ -21,6 +21,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -48,13 +49,14 @@ enum
 	" m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256"
 
 #define FROM_STATE \
-	" FROM migrate.state($1) s" \
-	" LEFT JOIN migrate.migration m ON m.id OPERATOR(pg_catalog.=) s.id"
+	" FROM migrate.state($1, $2) s" \
+	" LEFT JOIN migrate.migration m ON m.project OPERATOR(pg_catalog.=) $2 AND m.id OPERATOR(pg_catalog.=) s.id"
 
 static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 
+static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
 static void look_up_extension(DbmExtension *ext);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
@@ -80,8 +82,55 @@ dbm_catalog_open(DbmExtension *ext)
 		look_up_extension(ext);
 	} while (ext->oid != found);
 	ext->schema = get_namespace_oid("migrate", false);
+	ext->target = "";
+	ext->project = "";
 	SPI_connect();
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * What the call is about.  The project may be one that nobody has named yet,
+ * see dbm_catalog_check_project(); 22023 if that cannot be a name.
+ */
+void
+dbm_catalog_use(DbmExtension *ext, const char *target, const char *project)
+{
+	dbm_check_no_control("project", project);
+	if (strlen(project) > DBM_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of a project must not be longer than %d bytes", DBM_MAX_NAME)));
+	ext->target = target;
+	ext->project = project;
+}
+
+/*
+ * Error 42704 if no migration belongs to the project: with a misspelt name
+ * everything would seem to be done.
+ */
+void
+dbm_catalog_check_project(const DbmExtension *ext)
+{
+	DbmParams	params = {0};
+
+	if (ext->project[0] == '\0')
+		return;
+	dbm_param_text(&params, ext->project);
+	dbm_query(ext,
+			  "SELECT EXISTS (SELECT FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1)"
+			  " OR EXISTS (SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) $1),"
+			  " (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(n.project), ', ' ORDER BY n.project)"
+			  "  FROM (SELECT DISTINCT m.project FROM migrate.migration m"
+			  "   WHERE m.project OPERATOR(pg_catalog.<>) '' ORDER BY m.project LIMIT 20) n)",
+			  &params, SPI_OK_SELECT);
+	if (!dbm_column_bool(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("project \"%s\" has no migrations", ext->project),
+				 dbm_column_is_null(0, 2) ?
+				 errdetail("No project has a name here.") :
+				 errdetail("Projects here are: %s.", dbm_column_text(0, 2)),
+				 errhint("migrate.add() and its relatives begin a new one; leave the argument project out for the one without a name.")));
 }
 
 void
@@ -127,19 +176,20 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_query_saved(ext, &plan_all_applied,
 					/* the order makes the planner take the index, also without statistics */
 					"SELECT NOT EXISTS (SELECT FROM (SELECT m.id FROM migrate.migration m"
-					"  WHERE m.altered ORDER BY m.id LIMIT 1) x)"
-					" AND NOT EXISTS (SELECT FROM migrate.migration m WHERE m.version_key IS NULL"
+					"  WHERE m.project OPERATOR(pg_catalog.=) $2 AND m.altered ORDER BY m.id LIMIT 1) x)"
+					" AND NOT EXISTS (SELECT FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $2 AND m.version_key IS NULL"
 					"  AND NOT EXISTS (SELECT FROM migrate.applied a"
-					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1 AND a.project OPERATOR(pg_catalog.=) $2"
 					"   AND a.id OPERATOR(pg_catalog.=) m.id"
 					"   AND a.checksum OPERATOR(pg_catalog.=) m.checksum))"
 					" AND NOT EXISTS (SELECT FROM migrate.migration m"
-					"  WHERE NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
-					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+					"  WHERE m.project OPERATOR(pg_catalog.=) $2"
+					"  AND NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
+					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1 AND a.project OPERATOR(pg_catalog.=) $2"
 					"   AND a.state OPERATOR(pg_catalog.=) 'applied'))",
 					&params, SPI_OK_SELECT);
 	return dbm_column_bool(0, 1);
@@ -155,10 +205,10 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, up_to);
 	dbm_query(ext,
-			MIGRATION_COLUMNS("$2 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $2")
+			MIGRATION_COLUMNS("$3 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $3")
 			FROM_STATE
 			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing', 'superseded'])"
 			" ORDER BY s.version_key NULLS LAST, s.name",
@@ -176,14 +226,14 @@ dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 step
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_param_int64(&params, after);
 	dbm_param(&params, INT8OID, Int64GetDatum(steps), steps < 0);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("true")
 			FROM_STATE
-			" WHERE s.position OPERATOR(pg_catalog.>) $2 AND s.version_key IS NOT NULL"
-			" ORDER BY s.position DESC LIMIT $3",
+			" WHERE s.position OPERATOR(pg_catalog.>) $3 AND s.version_key IS NOT NULL"
+			" ORDER BY s.position DESC LIMIT $4",
 			&params, SPI_OK_SELECT);
 	return fetch_migrations();
 }
@@ -196,7 +246,7 @@ dbm_catalog_migration(const DbmExtension *ext, const char *schema, const char *v
 	DbmParams	params = {0};
 	List	   *found;
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	if (is_id)
 		dbm_param_text(&params, version);
 	else
@@ -204,10 +254,10 @@ dbm_catalog_migration(const DbmExtension *ext, const char *schema, const char *v
 	dbm_query(ext, is_id ?
 			  MIGRATION_COLUMNS("true")
 			  FROM_STATE
-			  " WHERE s.id OPERATOR(pg_catalog.=) $2" :
+			  " WHERE s.id OPERATOR(pg_catalog.=) $3" :
 			  MIGRATION_COLUMNS("true")
 			  FROM_STATE
-			  " WHERE s.version_key OPERATOR(pg_catalog.=) $2"
+			  " WHERE s.version_key OPERATOR(pg_catalog.=) $3"
 			  " ORDER BY s.position IS NULL, s.baseline",
 			  &params, SPI_OK_SELECT);
 	found = fetch_migrations();
@@ -220,7 +270,7 @@ dbm_catalog_repeatables(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_query(ext,
 			  MIGRATION_COLUMNS("true")
 			  FROM_STATE
@@ -236,12 +286,12 @@ dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("true")
 			FROM_STATE
-			" WHERE s.version_key OPERATOR(pg_catalog.<=) $2 AND s.registered AND s.position IS NULL"
+			" WHERE s.version_key OPERATOR(pg_catalog.<=) $3 AND s.registered AND s.position IS NULL"
 			" AND NOT s.baseline"
 			" ORDER BY s.version_key",
 			&params, SPI_OK_SELECT);
@@ -254,12 +304,12 @@ dbm_catalog_position(const DbmExtension *ext, const char *schema, Datum version_
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			"SELECT a.position FROM migrate.applied a"
 			" WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			" AND a.version_key OPERATOR(pg_catalog.=) $2",
+			" AND a.project OPERATOR(pg_catalog.=) $2 AND a.version_key OPERATOR(pg_catalog.=) $3",
 			&params, SPI_OK_SELECT);
 	return SPI_processed == 0 ? -1 : dbm_column_int(0, 1, -1);
 }
@@ -270,38 +320,45 @@ dbm_catalog_newest(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
-	dbm_query(ext, "SELECT migrate.version($1)", &params, SPI_OK_SELECT);
+	add_target(&params, ext, schema);
+	dbm_query(ext, "SELECT migrate.version($1, $2)", &params, SPI_OK_SELECT);
 	return dbm_column_is_null(0, 1) ? NULL : dbm_column_text(0, 1);
 }
 
 /*
- * Does the database, or the target schema, hold tables although nothing ever
- * happened there with our knowledge?
+ * Names of tables in "schemas" (OIDs), at most as many as "limit", if nothing
+ * was ever applied or recorded in this database: in no target schema, and for
+ * no project.  What extensions have brought does not count.
  */
-bool
-dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema)
+List *
+dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit)
 {
 	DbmParams	params = {0};
+	List	   *tables = NIL;
+	Datum	   *oids = palloc(Max(list_length(schemas), 1) * sizeof(Datum));
+	ListCell   *lc;
 
-	dbm_param_text(&params, schema);
+	foreach(lc, schemas)
+		oids[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	dbm_param_datum(&params, OIDARRAYOID,
+					PointerGetDatum(construct_array(oids, list_length(schemas), OIDOID, sizeof(Oid),
+													true, TYPALIGN_INT)));
+	dbm_param_int64(&params, limit);
 	dbm_query(ext,
-			"SELECT NOT EXISTS (SELECT FROM migrate.applied a"
-			"  WHERE a.target_schema OPERATOR(pg_catalog.=) $1)"
-			" AND NOT EXISTS (SELECT FROM migrate.history h"
-			"  WHERE h.target_schema OPERATOR(pg_catalog.=) $1)"
-			" AND EXISTS (SELECT FROM pg_catalog.pg_class c"
-			"  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-			"  WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
-			"  AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
-			"  AND CASE WHEN $1 OPERATOR(pg_catalog.=) ''"
-			"   THEN n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate', 'pg_toast']::pg_catalog.name[])"
-			"   ELSE n.nspname OPERATOR(pg_catalog.=) $1::pg_catalog.name END"
-			"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
-			"   WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-			"   AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'))",
+			"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c"
+			" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+			" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ($1)"
+			" AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
+			" AND NOT EXISTS (SELECT FROM migrate.applied) AND NOT EXISTS (SELECT FROM migrate.history)"
+			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+			"  WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+			"  AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')"
+			" ORDER BY n.nspname, c.relname LIMIT $2",
 			&params, SPI_OK_SELECT);
-	return dbm_column_bool(0, 1);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		tables = lappend(tables, dbm_column_text(row, 1));
+	SPI_freetuptable(SPI_tuptable);
+	return tables;
 }
 
 /*
@@ -314,17 +371,18 @@ dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, 
 	DbmParams	params = {0};
 	char	   *result;
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, migration->id);
 	dbm_param_datum(&params, BYTEAOID, is_up ? migration->up.sha256 : migration->down.sha256);
 	if (is_up)
 		dbm_query_saved(ext, &plan_read_up,
-					  "SELECT m.up FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-					  " AND m.up_sha256 OPERATOR(pg_catalog.=) $2 AND NOT m.altered",
+					  "SELECT m.up FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+					  " AND m.up_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
 					  &params, SPI_OK_SELECT);
 	else
 		dbm_query_saved(ext, &plan_read_down,
-					  "SELECT m.down FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-					  " AND m.down_sha256 OPERATOR(pg_catalog.=) $2 AND NOT m.altered",
+					  "SELECT m.down FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+					  " AND m.down_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
 					  &params, SPI_OK_SELECT);
 	if (SPI_processed != 1)
 		ereport(ERROR,
@@ -347,10 +405,10 @@ dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	add_target(&params, ext, schema);
 	dbm_query(ext,
 			"SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			" AND NOT a.baseline LIMIT 1",
+			" AND a.project OPERATOR(pg_catalog.=) $2 AND NOT a.baseline LIMIT 1",
 			&params, SPI_OK_SELECT);
 	return SPI_processed > 0;
 }
@@ -361,12 +419,22 @@ dbm_catalog_applied_in(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			  "SELECT a.target_schema FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) $1"
+			  "SELECT a.target_schema FROM migrate.applied a"
+			  " WHERE a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2"
 			  " ORDER BY a.target_schema LIMIT 1",
 			  &params, SPI_OK_SELECT);
 	return SPI_processed == 0 ? NULL : dbm_column_text(0, 1);
+}
+
+/* Target schema and project, which most queries here begin with. */
+static void
+add_target(DbmParams *params, const DbmExtension *ext, const char *schema)
+{
+	dbm_param_text(params, schema);
+	dbm_param_text(params, ext->project);
 }
 
 /* The installed extension; 55000 if there is none or it is not ours. */

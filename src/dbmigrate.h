@@ -293,6 +293,8 @@ typedef struct DbmExtension
 	Oid			oid;
 	Oid			owner;
 	Oid			schema;			/* "migrate", a member of the extension */
+	const char *target;			/* the target schema of the call, "" is none */
+	const char *project;		/* its sequence of versions, "" is the one without a name */
 } DbmExtension;
 
 typedef struct DbmUser
@@ -319,7 +321,9 @@ extern Oid	dbm_stronger_user(void);
 extern void dbm_target_check(const char *schema);
 extern Oid	dbm_target_find(const char *schema);
 pg_noreturn extern void dbm_target_missing(const char *schema);
-extern char *dbm_target_argument(const char *schema, bool is_first);
+extern const char *dbm_target_argument(const DbmExtension *ext, bool is_first);
+extern const char *dbm_project_argument(const DbmExtension *ext);
+extern char *dbm_text_argument(FunctionCallInfo fcinfo, int arg);
 extern const char *dbm_target_search_path(const char *schema, const char *extra);
 
 /* wait.c */
@@ -449,6 +453,8 @@ typedef struct DbmMigration
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
 extern void dbm_catalog_open(DbmExtension *ext);
+extern void dbm_catalog_use(DbmExtension *ext, const char *target, const char *project);
+extern void dbm_catalog_check_project(const DbmExtension *ext);
 extern void dbm_catalog_close(void);
 extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
 extern int64 dbm_catalog_next_run(const DbmExtension *ext);
@@ -463,7 +469,7 @@ extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datu
 extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
 								  Datum version_key);
 extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
-extern bool dbm_catalog_looks_unmanaged(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
 extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
 extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
@@ -582,10 +588,11 @@ extern void dbm_approval_forget(const DbmExtension *ext, const char *id);
 /* refuse.c */
 
 extern void dbm_refuse_unconfirmed(const char *confirm);
-extern void dbm_refuse_changed(List *migrations);
+extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen);
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
-extern void dbm_refuse_without_down(List *chosen);
+extern void dbm_refuse_without_down(const DbmExtension *ext, List *chosen);
+extern void dbm_refuse_unmanaged(const DbmExtension *ext);
 
 /* known.c */
 
@@ -613,6 +620,7 @@ extern DbmKnown *dbm_known_by_version(const DbmKnownSet *set, const char *canoni
 extern DbmKnown *dbm_known_by_file(const DbmKnownSet *set, const char *file);
 extern DbmKnown *dbm_known_by_name(const DbmKnownSet *set, const char *name);
 extern const TimestampTz *dbm_known_undone_at(const DbmKnownSet *set, const DbmKnown *known);
+extern bool dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason);
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
@@ -747,7 +755,6 @@ typedef struct DbmAdoption
 	ReturnSetInfo *result;
 	DbmExtension ext;
 	const char *schema;
-	const char *schema_argument;	/* to end commands with, often empty */
 	bool		dry_run;
 	DbmForeignTable *table;
 	DbmKnownSet *known;
@@ -849,6 +856,6 @@ extern void dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set);
 /* addfiles.c */
 
 extern void dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *troubles,
-						  DbmFormat format, bool down_alone);
+						  DbmFormat format, const char *project, bool down_alone);
 
 #endif							/* DBMIGRATE_H */

@@ -54,12 +54,13 @@ dbm_known_load(const DbmExtension *ext, const char *schema)
 
 	set->index = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
 	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "SELECT s.id, s.version, s.version_key, s.name, s.state, s.position IS NOT NULL,"
 			  " s.registered, CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END, m.up_sha256, m.file_name, s.applied_at, s.applied_by,"
 			  " h.reason"
-			  " FROM migrate.state($1) s"
-			  " LEFT JOIN migrate.migration m ON m.id OPERATOR(pg_catalog.=) s.id"
+			  " FROM migrate.state($1, $2) s"
+			  " LEFT JOIN migrate.migration m ON m.project OPERATOR(pg_catalog.=) $2 AND m.id OPERATOR(pg_catalog.=) s.id"
 			  " LEFT JOIN migrate.history h ON h.id OPERATOR(pg_catalog.=) s.position"
 			  "  AND h.action OPERATOR(pg_catalog.=) 'adopt'"
 			  " ORDER BY s.version_key NULLS LAST, s.name",
@@ -73,6 +74,33 @@ dbm_known_load(const DbmExtension *ext, const char *schema)
 	return set;
 }
 
+/*
+ * Is something in force elsewhere that was adopted with this reason, which
+ * names the table?  Then ext->target and ext->project say where.
+ */
+bool
+dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, ext->target);
+	dbm_param_text(&params, ext->project);
+	dbm_param_text(&params, reason);
+	dbm_query(ext,
+			  "SELECT a.target_schema, a.project FROM migrate.history h"
+			  " JOIN migrate.applied a ON a.target_schema OPERATOR(pg_catalog.=) h.target_schema"
+			  "  AND a.position OPERATOR(pg_catalog.=) h.id"
+			  " WHERE h.action OPERATOR(pg_catalog.=) 'adopt' AND h.reason OPERATOR(pg_catalog.=) $3"
+			  " AND NOT (a.target_schema OPERATOR(pg_catalog.=) $1 AND a.project OPERATOR(pg_catalog.=) $2)"
+			  " ORDER BY a.target_schema, a.project LIMIT 1",
+			  &params, SPI_OK_SELECT);
+	if (SPI_processed == 0)
+		return false;
+	ext->target = dbm_column_text(0, 1);
+	ext->project = dbm_column_text(0, 2);
+	return true;
+}
+
 /* What was the last that happened to a migration here: that it was undone? */
 static void
 load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set)
@@ -80,10 +108,12 @@ load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set)
 	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "SELECT l.migration, l.version, l.at FROM"
 			  " (SELECT DISTINCT ON (h.migration) h.migration, h.version, h.at, h.action"
 			  "  FROM migrate.history h WHERE h.target_schema OPERATOR(pg_catalog.=) $1"
+			  "  AND h.project OPERATOR(pg_catalog.=) $2 AND h.migration IS NOT NULL"
 			  "  AND h.action OPERATOR(pg_catalog.<>) 'failed'"
 			  "  ORDER BY h.migration, h.id DESC) l"
 			  " WHERE l.action OPERATOR(pg_catalog.=) ANY (ARRAY['rollback', 'mark_pending'])",

@@ -94,7 +94,8 @@ dbmigrate_load(PG_FUNCTION_ARGS)
 		close_all(&walk);
 	}
 	PG_END_TRY();
-	dbm_add_files(fcinfo, "migrate.load()", walk.files, walk.troubles, walk.format, false);
+	dbm_add_files(fcinfo, "migrate.load()", walk.files, walk.troubles, walk.format,
+				  dbm_text_argument(fcinfo, 2), false);
 	return (Datum) 0;
 }
 

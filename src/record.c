@@ -20,8 +20,8 @@
 #define INSERT_HISTORY \
 	"INSERT INTO migrate.history (run, action, target_schema, migration, version, name," \
 	" statements, rows, wal_bytes, duration, checksum, session_username, username, reason, search_path," \
-	" application_name, client_addr, transaction_id)" \
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15," \
+	" project, checksum_kind, application_name, client_addr, transaction_id)" \
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::pg_catalog.int2," \
 	" pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr()," \
 	" pg_catalog.pg_current_xact_id())"
 
@@ -30,7 +30,7 @@ static SPIPlanPtr plan_adopted = NULL;
 static SPIPlanPtr plan_undone = NULL;
 
 static void forget_applied(const DbmExtension *ext, const DbmRecord *record);
-static void add_record(DbmParams *params, const DbmRecord *record);
+static void add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record);
 
 /* A history row alone. */
 void
@@ -38,7 +38,7 @@ dbm_record_history(const DbmExtension *ext, const DbmRecord *record)
 {
 	DbmParams	params = {0};
 
-	add_record(&params, record);
+	add_record(&params, ext, record);
 	dbm_query(ext, INSERT_HISTORY, &params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.history");
 }
@@ -54,14 +54,14 @@ dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
 
 	if (record->migration->is_applied && record->migration->version_key == 0)
 		forget_applied(ext, record);
-	add_record(&params, record);
+	add_record(&params, ext, record);
 	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
 	dbm_param_bool(&params, record->baseline);
 	dbm_query_saved(ext, &plan_applied,
 				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
-				  " INSERT INTO migrate.applied (target_schema, id, position, version, version_key, name,"
-				  " checksum, applied_at, applied_by, duration, run, baseline, statements)"
-				  " SELECT $3, $4, h.id, $5, $16, $6, $11, h.at, $13, $10, $1, $17,"
+				  " INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
+				  " checksum, checksum_kind, applied_at, applied_by, duration, run, baseline, statements)"
+				  " SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2, h.at, $13, $10, $1, $19,"
 				  " coalesce($7, 0)::pg_catalog.int4 FROM h",
 				  &params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.applied");
@@ -73,7 +73,7 @@ dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record)
 {
 	DbmParams	params = {0};
 
-	add_record(&params, record);
+	add_record(&params, ext, record);
 	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
 	dbm_param_bool(&params, record->baseline);
 	dbm_param(&params, TIMESTAMPTZOID, TimestampTzGetDatum(record->applied_at ? *record->applied_at : 0),
@@ -81,10 +81,10 @@ dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record)
 	dbm_param_text(&params, record->applied_by);
 	dbm_query_saved(ext, &plan_adopted,
 				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
-				  " INSERT INTO migrate.applied (target_schema, id, position, version, version_key, name,"
-				  " checksum, applied_at, applied_by, run, baseline)"
-				  " SELECT $3, $4, h.id, $5, $16, $6, $11, coalesce($18, h.at), coalesce($19, $13), $1, $17"
-				  " FROM h",
+				  " INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
+				  " checksum, checksum_kind, applied_at, applied_by, run, baseline)"
+				  " SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2,"
+				  " coalesce($20, h.at), coalesce($21, $13), $1, $19 FROM h",
 				  &params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.applied");
 }
@@ -95,11 +95,11 @@ dbm_record_undone(const DbmExtension *ext, const DbmRecord *record)
 {
 	DbmParams	params = {0};
 
-	add_record(&params, record);
+	add_record(&params, ext, record);
 	dbm_query_saved(ext, &plan_undone,
 				  "WITH h AS (" INSERT_HISTORY ")"
 				  " DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $3"
-				  " AND a.id OPERATOR(pg_catalog.=) $4",
+				  " AND a.project OPERATOR(pg_catalog.=) $16 AND a.id OPERATOR(pg_catalog.=) $4",
 				  &params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.applied");
 }
@@ -114,9 +114,11 @@ dbm_record_to_repeat(const DbmExtension *ext, const char *schema)
 	DbmParams	params = {0};
 
 	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
-			  "UPDATE migrate.applied SET checksum = NULL"
-			  " WHERE target_schema OPERATOR(pg_catalog.=) $1 AND version_key IS NULL",
+			  "UPDATE migrate.applied SET checksum = NULL, checksum_kind = NULL"
+			  " WHERE target_schema OPERATOR(pg_catalog.=) $1 AND project OPERATOR(pg_catalog.=) $2"
+			  " AND version_key IS NULL",
 			  &params, SPI_OK_UPDATE);
 }
 
@@ -145,10 +147,10 @@ dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record)
 	dbm_param_text(&params, record->reason);
 	dbm_query(ext,
 			  "WITH gone AS (DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			  "  RETURNING a.position, a.id, a.version, a.name, a.checksum)"
-			  " INSERT INTO migrate.history (run, action, target_schema, migration, version, name, checksum,"
+			  "  RETURNING a.position, a.project, a.id, a.version, a.name, a.checksum, a.checksum_kind)"
+			  " INSERT INTO migrate.history (run, action, target_schema, project, migration, version, name, checksum, checksum_kind,"
 			  " session_username, username, reason, application_name, client_addr, transaction_id)"
-			  " SELECT $2, $3, $1, g.id, g.version, g.name, g.checksum, $4, $5, $6,"
+			  " SELECT $2, $3, $1, g.project, g.id, g.version, g.name, g.checksum, g.checksum_kind, $4, $5, $6,"
 			  " pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr(),"
 			  " pg_catalog.pg_current_xact_id()"
 			  " FROM gone g ORDER BY g.position DESC",
@@ -165,17 +167,18 @@ forget_applied(const DbmExtension *ext, const DbmRecord *record)
 	DbmParams	params = {0};
 
 	dbm_param_text(&params, record->target_schema);
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, record->migration->id);
 	dbm_query(ext,
 			  "DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			  " AND a.id OPERATOR(pg_catalog.=) $2",
+			  " AND a.project OPERATOR(pg_catalog.=) $2 AND a.id OPERATOR(pg_catalog.=) $3",
 			  &params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.applied");
 }
 
 /* The parameters of INSERT_HISTORY. */
 static void
-add_record(DbmParams *params, const DbmRecord *record)
+add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record)
 {
 	const DbmMigration *migration = record->migration;
 	const DbmExecution *execution = record->execution;
@@ -195,6 +198,8 @@ add_record(DbmParams *params, const DbmRecord *record)
 	dbm_param_text(params, GetUserNameFromId(GetUserId(), false));
 	dbm_param_text(params, record->reason);
 	dbm_param_datum(params, TEXTARRAYOID, execution ? execution->search_path : (Datum) 0);
+	dbm_param_text(params, ext->project);
+	dbm_param(params, INT4OID, Int32GetDatum(DBM_CHECKSUM_KIND), migration->checksum == 0);
 }
 
 /* An interval of so many microseconds. */

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -17,13 +19,16 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+/* How many tables of an unmanaged database a message names. */
+#define TABLES_NAMED 3
+
 /* Is the migration, or the script of it that is to run, an offender? */
 typedef bool (*Offends) (const DbmMigration *migration, bool is_up);
 
 static void refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up);
 static void decide_trust(const DbmExtension *ext, List *chosen, bool is_up);
-static void refuse_untrusted(List *chosen, bool is_up);
-static void refuse_roles(List *chosen, bool is_up);
+static void refuse_untrusted(const DbmExtension *ext, List *chosen, bool is_up);
+static void refuse_roles(const DbmExtension *ext, List *chosen, bool is_up);
 static char *list_offenders(List *migrations, bool is_up, Offends offends, int *count,
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
@@ -64,7 +69,7 @@ dbm_refuse_unconfirmed(const char *confirm)
 
 /* Texts that are not what was registered, or applied, under their name. */
 void
-dbm_refuse_changed(List *migrations)
+dbm_refuse_changed(const DbmExtension *ext, List *migrations)
 {
 	int			count;
 	DbmMigration *first;
@@ -79,8 +84,8 @@ dbm_refuse_changed(List *migrations)
 						   count, count),
 			 errdetail("Changed: %s.", offenders),
 			 first->is_applied ?
-			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend(%s, NULL, NULL, 'the reason');",
-					 dbm_migration_literal(first)) :
+			 errhint("Register the applied text again with migrate.add(); or, to let the present text stand for it: SELECT migrate.amend(%s, NULL, NULL, 'the reason'%s);",
+					 dbm_migration_literal(first), dbm_project_argument(ext)) :
 			 errhint("Register the migration again with migrate.add().")));
 }
 
@@ -121,8 +126,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 
 	refuse_unreadable(ext, chosen, is_up);
 	decide_trust(ext, chosen, is_up);
-	refuse_untrusted(chosen, is_up);
-	refuse_roles(chosen, is_up);
+	refuse_untrusted(ext, chosen, is_up);
+	refuse_roles(ext, chosen, is_up);
 
 	offenders = list_offenders(chosen, is_up, is_online, &count, &first);
 	if (count > 0)
@@ -132,8 +137,9 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d migrations must run outside a transaction block",
 							   count, count),
 				 errdetail("Online: %s.", offenders),
-				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s(%s, 'run by hand');",
-						 is_up ? "mark_applied" : "mark_pending", dbm_migration_literal(first))));
+				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s(%s, 'run by hand'%s);",
+						 is_up ? "mark_applied" : "mark_pending", dbm_migration_literal(first),
+						 dbm_target_argument(ext, false))));
 
 	offenders = list_offenders(chosen, is_up, is_without_up, &count, &first);
 	if (count > 0)
@@ -143,8 +149,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "%d migrations have no up script in SQL",
 							   count, count),
 				 errdetail("Without an up script: %s.", offenders),
-				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied(%s, 'the reason');",
-						 dbm_migration_literal(first))));
+				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied(%s, 'the reason'%s);",
+						 dbm_migration_literal(first), dbm_target_argument(ext, false))));
 
 	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
 	if (count > 0)
@@ -154,8 +160,8 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 							   "the up scripts of %d migrations contain no statement",
 							   count, count),
 				 errdetail("Empty: %s.", offenders),
-				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove(%s);",
-						 dbm_migration_literal(first))));
+				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove(%s%s);",
+						 dbm_migration_literal(first), dbm_project_argument(ext))));
 }
 
 static void
@@ -168,7 +174,7 @@ decide_trust(const DbmExtension *ext, List *chosen, bool is_up)
 }
 
 static void
-refuse_untrusted(List *chosen, bool is_up)
+refuse_untrusted(const DbmExtension *ext, List *chosen, bool is_up)
 {
 	int			count;
 	DbmMigration *first;
@@ -181,12 +187,13 @@ refuse_untrusted(List *chosen, bool is_up)
 							   "%d scripts were registered by roles that could not become \"%s\"",
 							   count, count, GetUserNameFromId(GetUserId(), false)),
 				 errdetail("Not approved: %s.", offenders),
-				 errhint("Read it, then: SELECT migrate.approve(%s);", dbm_migration_literal(first))));
+				 errhint("Read it, then: SELECT migrate.approve(%s%s);", dbm_migration_literal(first),
+						 dbm_project_argument(ext))));
 }
 
 /* Scripts that would be stopped at their SET ROLE, perhaps after an hour. */
 static void
-refuse_roles(List *chosen, bool is_up)
+refuse_roles(const DbmExtension *ext, List *chosen, bool is_up)
 {
 	int			count;
 	DbmMigration *first;
@@ -199,8 +206,9 @@ refuse_roles(List *chosen, bool is_up)
 							   "%d scripts set the role in a session that began as \"%s\"",
 							   count, count, GetUserNameFromId(dbm_stronger_user(), true)),
 				 errdetail("They are: %s.", offenders),
-				 errhint("Log in as \"%s\" instead of SET ROLE; or, where these scripts may do that: SELECT migrate.approve(%s, may_set_role => true); as a role that could become \"%s\".",
+				 errhint("Log in as \"%s\" instead of SET ROLE; or, where these scripts may do that: SELECT migrate.approve(%s, may_set_role => true%s); as a role that could become \"%s\".",
 						 GetUserNameFromId(GetUserId(), false), dbm_migration_literal(first),
+						 dbm_project_argument(ext),
 						 GetUserNameFromId(dbm_stronger_user(), true))));
 }
 
@@ -263,7 +271,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 
 /* What is to be rolled back and cannot be. */
 void
-dbm_refuse_without_down(List *chosen)
+dbm_refuse_without_down(const DbmExtension *ext, List *chosen)
 {
 	int			count;
 	DbmMigration *first;
@@ -278,10 +286,52 @@ dbm_refuse_without_down(List *chosen)
 						   count, count),
 			 errdetail("Without a down script: %s.", offenders),
 			 first->is_registered ?
-			 errhint("Give it one: SELECT migrate.amend(%s, NULL, 'the SQL that undoes it', 'the reason'); an empty text says that there is nothing to undo.",
-					 dbm_migration_literal(first)) :
-			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending(%s, 'the reason');",
-					 dbm_migration_literal(first))));
+			 errhint("Give it one: SELECT migrate.amend(%s, NULL, 'the SQL that undoes it', 'the reason'%s); an empty text says that there is nothing to undo.",
+					 dbm_migration_literal(first), dbm_project_argument(ext)) :
+			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending(%s, 'the reason'%s);",
+					 dbm_migration_literal(first), dbm_target_argument(ext, false))));
+}
+
+/*
+ * The database was built by other means, and somebody has to say which of the
+ * migrations are in it.  Asked only where nothing was ever applied or recorded,
+ * about the tables where unqualified names go.
+ */
+void
+dbm_refuse_unmanaged(const DbmExtension *ext)
+{
+	List	   *schemas = NIL;
+	List	   *tables;
+	StringInfoData names;
+	ListCell   *lc;
+
+	if (ext->target[0])
+		schemas = list_make1_oid(get_namespace_oid(ext->target, false));
+	else
+		foreach(lc, fetch_search_path(false))
+			if (lfirst_oid(lc) != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(lfirst_oid(lc)))
+				schemas = lappend_oid(schemas, lfirst_oid(lc));
+	tables = dbm_catalog_unmanaged_tables(ext, schemas, TABLES_NAMED + 1);
+	if (tables == NIL)
+		return;
+
+	initStringInfo(&names);
+	foreach(lc, tables)
+	{
+		if (foreach_current_index(lc) < TABLES_NAMED)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", (char *) lfirst(lc));
+		else
+			appendStringInfoString(&names, " and more");
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("nothing is recorded as applied in this database, but there are tables already"),
+			 errdetail("They are: %s.", names.data),
+			 errhint("To go on from the history of another tool: SELECT * FROM migrate.adopt(%s);\n"
+					 "If some of the migrations were run by other means: SELECT migrate.baseline('<last version it has>'%s);\n"
+					 "If none of them was: SELECT migrate.manage('the reason'%s);",
+					 dbm_target_argument(ext, true), dbm_target_argument(ext, false),
+					 dbm_target_argument(ext, false))));
 }
 
 /* 003 "add_orders", 004 "x" by alice */

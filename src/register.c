@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_approve);
 
 /*
  * SQL: migrate.add(version, name, up, down, environments, online,
- * down_online, file_name) returns 'added', 'updated' or 'unchanged'
+ * down_online, file_name, project) returns 'added', 'updated' or 'unchanged'
  *
  * Without a version the migration is a repeatable one.
  */
@@ -69,6 +69,7 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 		wanted.down_online = PG_GETARG_BOOL(6);
 
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 8));
 	result = dbm_store(&ext, &wanted, &trouble);
 	if (result == NULL)
 		dbm_trouble_throw(trouble);
@@ -77,7 +78,7 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
-/* SQL: migrate.create(name, up, down) returns the version */
+/* SQL: migrate.create(name, up, down, project) returns the version */
 Datum
 dbmigrate_create(PG_FUNCTION_ARGS)
 {
@@ -95,6 +96,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	dbm_store_throw_refused(&wanted);
 
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 3));
 	for (;; when++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -108,7 +110,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(wanted.version));
 }
 
-/* SQL: migrate.remove(version) */
+/* SQL: migrate.remove(version, project) */
 Datum
 dbmigrate_remove(PG_FUNCTION_ARGS)
 {
@@ -118,6 +120,8 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 
 	dbm_check_may_register("migrate.remove()");
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 1));
+	dbm_catalog_check_project(&ext);
 	dbm_lock_for_run(&ext);
 	stored = find(&ext, fcinfo, 0);
 	if (stored->is_applied)
@@ -135,7 +139,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: migrate.amend(version, up, down, reason); NULL keeps a text as it is,
+ * SQL: migrate.amend(version, up, down, reason, project); NULL keeps a text as it is,
  * also one that was changed behind our back, which then counts as right.
  */
 Datum
@@ -150,6 +154,8 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	dbm_check_may_register("migrate.amend()");
 	record.reason = dbm_reason(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 4));
+	dbm_catalog_check_project(&ext);
 	dbm_lock_for_run(&ext);
 	stored = find(&ext, fcinfo, 0);
 	if (!stored->is_applied)
@@ -181,7 +187,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: migrate.approve(version, sha256, may_set_role) returns what was
+ * SQL: migrate.approve(version, sha256, may_set_role, project) returns what was
  * approved, for people
  *
  * With the hash of the text that was read nobody can slip in another one.
@@ -194,6 +200,8 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 
 	dbm_check_may_register("migrate.approve()");
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 3));
+	dbm_catalog_check_project(&ext);
 	what = dbm_approval_add(&ext, find(&ext, fcinfo, 0),
 							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
 							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
@@ -277,16 +285,18 @@ still_applied(const DbmExtension *ext, const DbmStored *stored)
 {
 	const char *schema = dbm_catalog_applied_in(ext, stored->id);
 	const char *mark_pending;
+	DbmExtension there = *ext;
 
+	there.target = schema;
 	if (schema[0] != '\0' && !OidIsValid(dbm_target_find(schema)))
 		return psprintf("Forget first what was applied in a schema that is gone: SELECT migrate.forget_schema(%s, 'the reason');",
 						dbm_literal(schema));
 	mark_pending = psprintf("SELECT migrate.mark_pending(%s, 'the reason'%s);", dbm_literal(stored->version),
-							dbm_target_argument(schema, false));
+							dbm_target_argument(&there, false));
 	if (stored->is_repeatable)
 		return psprintf("Forget first that it was run: %s", mark_pending);
 	return psprintf("Roll it back first: SELECT * FROM migrate.rollback(%s); or, if it is not in force any more: %s",
-					dbm_target_argument(schema, true), mark_pending);
+					dbm_target_argument(&there, true), mark_pending);
 }
 
 /* The migration a version argument means; 42704 if it is not registered. */
@@ -306,7 +316,8 @@ find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s does not exist", wanted.version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(ext, true))));
 	return stored;
 }
 

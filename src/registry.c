@@ -31,14 +31,15 @@ static void verify_applied(const DbmExtension *ext, const DbmRegistration *wante
 static void follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
 							const DbmStored *stored);
 static bool same_bytes(Datum a, Datum b);
-static void add_registration(DbmParams *params, const DbmRegistration *wanted);
+static void add_registration(DbmParams *params, const DbmExtension *ext, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
 
 #define STORED_COLUMNS \
 	"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
 	" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum," \
-	" EXISTS (SELECT FROM migrate.applied a WHERE a.id OPERATOR(pg_catalog.=) m.id)," \
+	" EXISTS (SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) m.project" \
+	"  AND a.id OPERATOR(pg_catalog.=) m.id)," \
 	" m.down_statements, m.up_statements, m.altered FROM migrate.migration m"
 
 /*
@@ -51,19 +52,21 @@ dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	DbmParams	params = {0};
 	DbmStored  *stored;
 
+	dbm_param_text(&params, ext->project);
 	if (wanted->version_key)
 	{
 		dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
 		dbm_query_saved(ext, &plan_stored,
-						STORED_COLUMNS " WHERE m.version_key OPERATOR(pg_catalog.=) $1",
+						STORED_COLUMNS " WHERE m.project OPERATOR(pg_catalog.=) $1"
+						" AND m.version_key OPERATOR(pg_catalog.=) $2",
 						&params, SPI_OK_SELECT);
 	}
 	else
 	{
 		dbm_param_text(&params, wanted->id);
 		dbm_query_saved(ext, &plan_stored_by_id,
-						STORED_COLUMNS " WHERE m.id OPERATOR(pg_catalog.=) $1"
-						" AND m.version_key IS NULL",
+						STORED_COLUMNS " WHERE m.project OPERATOR(pg_catalog.=) $1"
+						" AND m.id OPERATOR(pg_catalog.=) $2 AND m.version_key IS NULL",
 						&params, SPI_OK_SELECT);
 	}
 	if (SPI_processed == 0)
@@ -127,11 +130,15 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 
 	if (wanted->version_key == 0 || wanted->up == 0)
 		return false;
+	dbm_param_text(&params, ext->project);
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
 	dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(wanted->up_script, wanted->up_online));
+	dbm_param_int64(&params, DBM_CHECKSUM_KIND);
 	dbm_query_saved(ext, &plan_contradicts,
-					"SELECT FROM migrate.applied a WHERE a.version_key OPERATOR(pg_catalog.=) $1"
-					" AND a.checksum OPERATOR(pg_catalog.<>) $2 LIMIT 1",
+					"SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) $1"
+					" AND a.version_key OPERATOR(pg_catalog.=) $2"
+					" AND a.checksum OPERATOR(pg_catalog.<>) $3"
+					" AND a.checksum_kind OPERATOR(pg_catalog.=) $4 LIMIT 1",
 					&params, SPI_OK_SELECT);
 	return SPI_processed > 0;
 }
@@ -145,16 +152,17 @@ dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	DbmParams	params = {0};
 
-	add_registration(&params, wanted);
+	add_registration(&params, ext, wanted);
 	dbm_query_saved(ext, &plan_insert,
-			"INSERT INTO migrate.migration (id, version, version_key, baseline_key, name, environments,"
+			"INSERT INTO migrate.migration (project, id, version, version_key, baseline_key, name, environments,"
 			" up_online, down_online, up_sets_role, down_sets_role, up_statements, down_statements, checksum,"
-			" unreadable, down_unreadable, analyzed_on, file_name,"
+			" checksum_kind, unreadable, down_unreadable, analyzed_on, file_name,"
 			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
-			" VALUES (coalesce($17, (SELECT a.id FROM migrate.applied a"
-			"  WHERE a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
+			" VALUES ($23, coalesce($17, (SELECT a.id FROM migrate.applied a"
+			"  WHERE a.project OPERATOR(pg_catalog.=) $23 AND a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
 			" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" $5, $6, $21, $22, $7::pg_catalog.int4, $8::pg_catalog.int4, $9, $10, $11, $12::pg_catalog.int4, $13,"
+			" $5, $6, $21, $22, $7::pg_catalog.int4, $8::pg_catalog.int4, $9,"
+			" $24::pg_catalog.int2, $10, $11, $12::pg_catalog.int4, $13,"
 			" $14, $19, $15,"
 			" CASE WHEN $16 IS NOT NULL THEN $14 END,"
 			" CASE WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
@@ -181,11 +189,13 @@ verify_applied(const DbmExtension *ext, const DbmRegistration *wanted)
 
 	if (wanted->version_key == 0 || wanted->up == 0)
 		return;
+	dbm_param_text(&params, ext->project);
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
 	dbm_query_saved(ext, &plan_verify,
-			"UPDATE migrate.applied a SET checksum = m.checksum"
-			" FROM migrate.migration m WHERE m.version_key OPERATOR(pg_catalog.=) $1"
-			" AND a.version_key OPERATOR(pg_catalog.=) $1 AND a.checksum IS NULL",
+			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
+			" AND m.version_key OPERATOR(pg_catalog.=) $2 AND a.project OPERATOR(pg_catalog.=) $1"
+			" AND a.version_key OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
 			&params, SPI_OK_UPDATE);
 }
 
@@ -199,11 +209,12 @@ dbm_registry_load(const DbmExtension *ext, const char *id, DbmRegistration *regi
 	DbmParams	params = {0};
 
 	memset(registration, 0, sizeof(DbmRegistration));
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
 			"SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
 			" m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key"
-			" FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
+			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
 		return false;
@@ -232,7 +243,7 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 {
 	DbmParams	params = {0};
 
-	add_registration(&params, wanted);
+	add_registration(&params, ext, wanted);
 	dbm_param_text(&params, stored->id);
 	dbm_param_bool(&params, stored->same_up);
 	dbm_param_bool(&params, stored->same_down);
@@ -241,27 +252,28 @@ dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, cons
 			"UPDATE migrate.migration SET version = $1, version_key = $2, baseline_key = $18, name = $3,"
 			" environments = CASE WHEN $4 IS NULL THEN environments"
 			"  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" up_online = CASE WHEN $26 THEN $5 ELSE up_online END,"
-			" up_sets_role = CASE WHEN $26 THEN $21 ELSE up_sets_role END,"
-			" up_statements = CASE WHEN $26 THEN $7::pg_catalog.int4 ELSE up_statements END,"
-			" checksum = CASE WHEN $26 THEN $9 ELSE checksum END,"
-			" unreadable = CASE WHEN $26 THEN $10 ELSE unreadable END,"
+			" up_online = CASE WHEN $28 THEN $5 ELSE up_online END,"
+			" up_sets_role = CASE WHEN $28 THEN $21 ELSE up_sets_role END,"
+			" up_statements = CASE WHEN $28 THEN $7::pg_catalog.int4 ELSE up_statements END,"
+			" checksum = CASE WHEN $28 THEN $9 ELSE checksum END,"
+			" checksum_kind = CASE WHEN $28 THEN $24::pg_catalog.int2 ELSE checksum_kind END,"
+			" unreadable = CASE WHEN $28 THEN $10 ELSE unreadable END,"
 			" down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
 			" down_sets_role = CASE WHEN $16 IS NULL THEN down_sets_role ELSE $22 END,"
 			" down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
 			" down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
-			" analyzed_on = CASE WHEN $26 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
-			" file_name = CASE WHEN $26 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
-			" up_author = CASE WHEN $24 THEN up_author ELSE $14 END,"
-			" up_registered_at = CASE WHEN $24 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
-			" up_sha256 = CASE WHEN $26 THEN $19 ELSE up_sha256 END,"
-			" up = CASE WHEN $26 THEN $15 ELSE up END,"
-			" down_author = CASE WHEN $25 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
-			" down_registered_at = CASE WHEN $25 THEN down_registered_at"
+			" analyzed_on = CASE WHEN $28 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
+			" file_name = CASE WHEN $28 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
+			" up_author = CASE WHEN $26 THEN up_author ELSE $14 END,"
+			" up_registered_at = CASE WHEN $26 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
+			" up_sha256 = CASE WHEN $28 THEN $19 ELSE up_sha256 END,"
+			" up = CASE WHEN $28 THEN $15 ELSE up END,"
+			" down_author = CASE WHEN $27 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
+			" down_registered_at = CASE WHEN $27 THEN down_registered_at"
 			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
 			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE $20 END,"
 			" down = coalesce($16, down)"
-			" WHERE id OPERATOR(pg_catalog.=) $23",
+			" WHERE project OPERATOR(pg_catalog.=) $23 AND id OPERATOR(pg_catalog.=) $25",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 	verify_applied(ext, wanted);
@@ -287,9 +299,10 @@ follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 	dbm_param_text(&params, stored->id);
 	dbm_param_datum(&params, BYTEAOID, checksum);
 	dbm_param_datum(&params, BYTEAOID, stored->checksum);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
-			  "UPDATE migrate.applied a SET checksum = $2 WHERE a.id OPERATOR(pg_catalog.=) $1"
-			  " AND a.checksum OPERATOR(pg_catalog.=) $3",
+			  "UPDATE migrate.applied a SET checksum = $2 WHERE a.project OPERATOR(pg_catalog.=) $4"
+			  " AND a.id OPERATOR(pg_catalog.=) $1 AND a.checksum OPERATOR(pg_catalog.=) $3",
 			  &params, SPI_OK_UPDATE);
 }
 
@@ -298,8 +311,10 @@ dbm_registry_delete(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
-	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1",
+	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
+			" AND m.id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.migration");
 }
@@ -310,11 +325,12 @@ dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
 			  "UPDATE migrate.applied a SET version = coalesce(m.version, a.version), name = m.name"
-			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-			  " AND a.id OPERATOR(pg_catalog.=) $1",
+			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
 			  &params, SPI_OK_UPDATE);
 }
 
@@ -327,11 +343,12 @@ verify_new_text(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			  "UPDATE migrate.applied a SET checksum = m.checksum"
-			  " FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-			  " AND a.id OPERATOR(pg_catalog.=) $1 AND a.checksum IS NULL",
+			  "UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
 			  &params, SPI_OK_UPDATE);
 }
 
@@ -341,11 +358,12 @@ dbm_registry_accept_text(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			"UPDATE migrate.applied a SET checksum = m.checksum"
-			" FROM migrate.migration m WHERE m.id OPERATOR(pg_catalog.=) $1"
-			" AND a.id OPERATOR(pg_catalog.=) $1",
+			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+			" AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_UPDATE);
 }
 
@@ -361,21 +379,22 @@ dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migrat
 	dbm_param_bool(&params, script->sets_role);
 	dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(script, migration->up.online));
 	dbm_param_int64(&params, DBM_SERVER_MAJOR);
+	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			is_up ?
 			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $2::pg_catalog.int4,"
 			" up_sets_role = $3, checksum = $4, analyzed_on = $5::pg_catalog.int4"
-			" WHERE id OPERATOR(pg_catalog.=) $1" :
+			" WHERE project OPERATOR(pg_catalog.=) $6 AND id OPERATOR(pg_catalog.=) $1" :
 			"UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $3,"
 			" down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
 			"  WHEN $2 OPERATOR(pg_catalog.<>) 0 THEN $2::pg_catalog.int4 END"
-			" WHERE id OPERATOR(pg_catalog.=) $1 AND $4 IS NOT NULL AND $5 IS NOT NULL",
+			" WHERE project OPERATOR(pg_catalog.=) $6 AND id OPERATOR(pg_catalog.=) $1 AND $4 IS NOT NULL AND $5 IS NOT NULL",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 }
 
 static void
-add_registration(DbmParams *params, const DbmRegistration *wanted)
+add_registration(DbmParams *params, const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	const DbmScript *up = wanted->up_script;
 	const DbmScript *down = wanted->down_script;
@@ -402,6 +421,8 @@ add_registration(DbmParams *params, const DbmRegistration *wanted)
 	dbm_param_datum(params, BYTEAOID, wanted->down_sha256);
 	dbm_param_bool(params, up->sets_role);
 	dbm_param_bool(params, down && down->sets_role);
+	dbm_param_text(params, ext->project);
+	dbm_param_int64(params, DBM_CHECKSUM_KIND);
 }
 
 static bool

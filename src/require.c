@@ -23,16 +23,18 @@ static bool is_in_force(const DbmMigration *migration);
 PG_FUNCTION_INFO_V1(dbmigrate_require);
 
 /*
- * SQL: migrate.require(version, schema); error 55000 unless the version, or
+ * SQL: migrate.require(version, schema, project); error 55000 unless the version, or
  * everything if it is NULL, is applied
  */
 Datum
 dbmigrate_require(PG_FUNCTION_ARGS)
 {
-	const char *schema = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const char *schema = dbm_text_argument(fcinfo, 1);
 	DbmExtension ext;
 
 	dbm_catalog_open(&ext);
+	dbm_catalog_use(&ext, schema, dbm_text_argument(fcinfo, 2));
+	dbm_catalog_check_project(&ext);
 	dbm_targetstate_look(&ext, schema);
 	if (PG_ARGISNULL(0))
 		require_all(&ext, schema);
@@ -54,7 +56,7 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 				 errmsg("migration %s is required but not applied", version),
 				 errdetail("It is not registered here either."),
 				 errhint("Register it with migrate.add(), then: SELECT * FROM migrate.apply(%s);",
-						 dbm_target_argument(schema, true))));
+						 dbm_target_argument(ext, true))));
 	if (!is_in_force(migration))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -62,9 +64,9 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 				 errdetail("Its state is \"%s\".", migration->state),
 				 strcmp(migration->state, "pending") == 0 && migration->version ?
 				 errhint("Apply it: SELECT * FROM migrate.apply_to(%s%s);",
-						 dbm_literal(migration->version), dbm_target_argument(schema, false)) :
+						 dbm_literal(migration->version), dbm_target_argument(ext, false)) :
 				 errhint("See what is known about it: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(schema, true))));
+						 dbm_target_argument(ext, true))));
 }
 
 static void
@@ -93,9 +95,9 @@ require_all(const DbmExtension *ext, const char *schema)
 				 errdetail("Not applied: %s.", missing.data),
 				 all_pending ?
 				 errhint("Apply what is pending: SELECT * FROM migrate.apply(%s);",
-						 dbm_target_argument(schema, true)) :
+						 dbm_target_argument(ext, true)) :
 				 errhint("See why with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(schema, true))));
+						 dbm_target_argument(ext, true))));
 }
 
 /* A changed text does not make an applied migration less applied. */

@@ -22,8 +22,8 @@
 static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static void describe_insert(void *arg);
-static DbmTrouble *changed_up(const char *version);
-static DbmTrouble *taken_version(const DbmStored *stored);
+static DbmTrouble *changed_up(const DbmExtension *ext, const char *version);
+static DbmTrouble *taken_version(const DbmExtension *ext, const DbmStored *stored);
 static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
 
 /*
@@ -141,12 +141,12 @@ DbmTrouble *
 dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
 	if (stored == NULL)
-		return dbm_registry_contradicts(ext, wanted) ? changed_up(wanted->version) : NULL;
+		return dbm_registry_contradicts(ext, wanted) ? changed_up(ext, wanted->version) : NULL;
 	if (wanted && wanted->from_files && wanted->up && stored->has_up && !stored->is_applied &&
 		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
-		return taken_version(stored);
+		return taken_version(ext, stored);
 	if (wanted && stored->is_applied && stored->has_up && !stored->same_tokens && !stored->is_repeatable)
-		return changed_up(stored->version);
+		return changed_up(ext, stored->version);
 	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
 		!dbm_may_change(stored->up_author))
 		return not_ours(stored, stored->up_author);
@@ -257,26 +257,26 @@ dbm_trouble(int sqlerrcode, const char *message, const char *detail, const char 
 }
 
 static DbmTrouble *
-changed_up(const char *version)
+changed_up(const DbmExtension *ext, const char *version)
 {
 	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					   psprintf("migration %s is already applied, its up script cannot be changed", version),
 					   NULL,
-					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend(%s, 'the up script', NULL, 'the reason');",
-								dbm_literal(version)));
+					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend(%s, 'the up script', NULL, 'the reason'%s);",
+								dbm_literal(version), dbm_project_argument(ext)));
 }
 
 /* Two people have chosen the same version for their files. */
 static DbmTrouble *
-taken_version(const DbmStored *stored)
+taken_version(const DbmExtension *ext, const DbmStored *stored)
 {
 	return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
 					   psprintf("version %s is registered already as \"%s\"%s%s", stored->version,
 								stored->name, stored->file_name ? ", from " : "",
 								stored->file_name ? stored->file_name : ""),
 					   NULL,
-					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove(%s);",
-								dbm_literal(stored->version)));
+					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove(%s%s);",
+								dbm_literal(stored->version), dbm_project_argument(ext)));
 }
 
 static DbmTrouble *

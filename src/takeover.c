@@ -24,16 +24,18 @@ typedef struct Request
 
 static void begin_request(Request *request, FunctionCallInfo fcinfo, const char *what,
 						  int schema_arg);
+static void begin_call(DbmExtension *ext, FunctionCallInfo fcinfo, int schema_arg);
 static void check_not_below_baseline(const Request *request);
 static DbmMigration *find(const Request *request);
 
 PG_FUNCTION_INFO_V1(dbmigrate_baseline);
+PG_FUNCTION_INFO_V1(dbmigrate_manage);
 PG_FUNCTION_INFO_V1(dbmigrate_mark_applied);
 PG_FUNCTION_INFO_V1(dbmigrate_mark_pending);
 PG_FUNCTION_INFO_V1(dbmigrate_forget_schema);
 
 /*
- * SQL: migrate.baseline(version, schema) returns how many were recorded
+ * SQL: migrate.baseline(version, schema, project) returns how many were recorded
  *
  * The version need not be registered; what is registered later and is not
  * newer counts as applied as well.
@@ -57,7 +59,7 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
 				 errhint("Record single migrations instead: SELECT migrate.mark_applied(%s, 'the reason'%s);",
-						 dbm_literal(request.version), dbm_target_argument(request.schema, false))));
+						 dbm_literal(request.version), dbm_target_argument(&request.ext, false))));
 
 	record.target_schema = request.schema;
 	record.run = dbm_catalog_next_run(&request.ext);
@@ -80,7 +82,30 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(count);
 }
 
-/* SQL: migrate.mark_applied(version, reason, schema) */
+/*
+ * SQL: migrate.manage(reason, schema, project)
+ *
+ * Somebody says that none of the migrations was run here although there are
+ * tables: what dbm_refuse_unmanaged() asks for.  Nothing counts as applied.
+ */
+Datum
+dbmigrate_manage(PG_FUNCTION_ARGS)
+{
+	DbmExtension ext;
+	DbmMigration none = {0};
+	DbmRecord	record = {.action = "manage", .migration = &none};
+
+	record.reason = dbm_reason(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	dbm_check_caller("migrate.manage()");
+	begin_call(&ext, fcinfo, 1);
+	record.target_schema = ext.target;
+	record.run = dbm_catalog_next_run(&ext);
+	dbm_record_history(&ext, &record);
+	dbm_catalog_close();
+	PG_RETURN_VOID();
+}
+
+/* SQL: migrate.mark_applied(version, reason, schema, project) */
 Datum
 dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 {
@@ -101,16 +126,16 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 				 errmsg("baseline script %s is superseded", request.version),
 				 errdetail("It stands for versions where nothing is applied yet."),
 				 errhint("Record the versions themselves; see SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(request.schema, true))));
+						 dbm_target_argument(&request.ext, true))));
 	record.baseline = record.migration->is_baseline;
-	dbm_refuse_changed(list_make1(unconstify(DbmMigration *, record.migration)));
+	dbm_refuse_changed(&request.ext, list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_record_applied(&request.ext, &record);
 	dbm_catalog_close();
 	PG_RETURN_VOID();
 }
 
-/* SQL: migrate.mark_pending(version, reason, schema) */
+/* SQL: migrate.mark_pending(version, reason, schema, project) */
 Datum
 dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 {
@@ -126,7 +151,7 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", request.version),
 				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(request.schema, true))));
+						 dbm_target_argument(&request.ext, true))));
 	record.run = dbm_catalog_next_run(&request.ext);
 	dbm_record_undone(&request.ext, &record);
 	check_not_below_baseline(&request);
@@ -205,11 +230,21 @@ begin_request(Request *request, FunctionCallInfo fcinfo, const char *what, int s
 	request->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!dbm_version_is_id(request->version))
 		request->version_key = PointerGetDatum(dbm_version_parse(request->version));
-	request->schema = PG_ARGISNULL(schema_arg) ? "" :
-		text_to_cstring(PG_GETARG_TEXT_PP(schema_arg));
-	dbm_target_check(request->schema);
-	dbm_catalog_open(&request->ext);
-	dbm_lock_for_run(&request->ext);
+	begin_call(&request->ext, fcinfo, schema_arg);
+	request->schema = request->ext.target;
+}
+
+/* Read the target schema and the project, which follows it; take the lock. */
+static void
+begin_call(DbmExtension *ext, FunctionCallInfo fcinfo, int schema_arg)
+{
+	const char *schema = dbm_text_argument(fcinfo, schema_arg);
+
+	dbm_target_check(schema);
+	dbm_catalog_open(ext);
+	dbm_catalog_use(ext, schema, dbm_text_argument(fcinfo, schema_arg + 1));
+	dbm_catalog_check_project(ext);
+	dbm_lock_for_run(ext);
 }
 
 static DbmMigration *
@@ -222,6 +257,7 @@ find(const Request *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("migration %s does not exist", request->version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status();")));
+				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
+						 dbm_target_argument(&request->ext, true))));
 	return migration;
 }

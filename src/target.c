@@ -58,13 +58,31 @@ dbm_target_missing(const char *schema)
 			 errhint("If it is a new tenant: CREATE SCHEMA %s;", quote_identifier(schema))));
 }
 
-/* A target schema as the argument that ends a command in a hint. */
-char *
-dbm_target_argument(const char *schema, bool is_first)
+/*
+ * The target schema and the project of a call, as the arguments of another
+ * one in a hint; "is_first" if nothing stands before them.
+ */
+const char *
+dbm_target_argument(const DbmExtension *ext, bool is_first)
 {
-	if (schema[0] == '\0')
-		return "";
-	return psprintf("%sschema => %s", is_first ? "" : ", ", dbm_literal(schema));
+	const char *schema = ext->target[0] == '\0' ? "" : psprintf(", schema => %s", dbm_literal(ext->target));
+	char	   *both = psprintf("%s%s", schema, dbm_project_argument(ext));
+
+	return is_first && both[0] ? both + 2 : both;
+}
+
+/* The same for what has a project only; never the first argument. */
+const char *
+dbm_project_argument(const DbmExtension *ext)
+{
+	return ext->project[0] == '\0' ? "" : psprintf(", project => %s", dbm_literal(ext->project));
+}
+
+/* A text argument of a function, "" for NULL. */
+char *
+dbm_text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? pstrdup("") : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 /*

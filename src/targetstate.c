@@ -35,22 +35,25 @@ static bool has_lost_objects(const DbmExtension *ext, const char *schema);
 static bool holds_objects(Oid schema);
 static bool has_applied(const DbmExtension *ext, const char *schema);
 
-PG_FUNCTION_INFO_V1(dbmigrate_check_target_schema);
+PG_FUNCTION_INFO_V1(dbmigrate_check_target);
 
 /*
- * SQL: migrate.check_target_schema(schema) returns true
+ * SQL: migrate.check_target(schema, project) returns true
  *
- * What the functions in SQL that tell the state of a target schema begin with.
+ * What the functions in SQL that tell the state begin with.
  */
 Datum
-dbmigrate_check_target_schema(PG_FUNCTION_ARGS)
+dbmigrate_check_target(PG_FUNCTION_ARGS)
 {
-	const char *schema = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *schema = dbm_text_argument(fcinfo, 0);
+	const char *project = dbm_text_argument(fcinfo, 1);
 	DbmExtension ext;
 
-	if (schema[0] != '\0')
+	if (schema[0] != '\0' || project[0] != '\0')
 	{
 		dbm_catalog_open(&ext);
+		dbm_catalog_use(&ext, schema, project);
+		dbm_catalog_check_project(&ext);
 		dbm_targetstate_look(&ext, schema);
 		dbm_catalog_close();
 	}

@@ -399,6 +399,7 @@ SELECT * FROM migrate.adopt('ran');
 SELECT * FROM migrate.adopt(version_column => 'x');
 SELECT * FROM migrate.adopt('ran', time_column => 'x');
 SELECT migrate.adopt() FROM generate_series(1, 2);
+SELECT migrate.manage('a test');
 SELECT migrate.add('99', 'recursive', 'SELECT migrate.adopt(dry_run => true)');
 CALL forget();
 SELECT migrate.add('99', 'recursive', 'SELECT migrate.adopt(dry_run => true)');

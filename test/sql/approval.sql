@@ -1,5 +1,6 @@
 -- What an approval is for: exact bytes, and the environments of the migration.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE ROLE regress_dbmigrate_author;
 CREATE ROLE regress_dbmigrate_deployer;

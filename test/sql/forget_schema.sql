@@ -1,5 +1,6 @@
 -- A target schema that has lost what its migrations made, and how to start anew.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE FUNCTION pg_temp.noted() RETURNS TABLE (schema text, held_objects boolean, is_last_run boolean) LANGUAGE sql AS $$
     SELECT t.schema, t.held_objects, t.run = (SELECT max(h.run) FROM migrate.history h WHERE h.target_schema = t.schema) AND t.at <= clock_timestamp()
@@ -72,7 +73,7 @@ GRANT USAGE ON SCHEMA migrate TO regress_dbmigrate_forget;
 SET ROLE regress_dbmigrate_forget;
 SELECT migrate.forget_schema('t2', 'x');
 \echo :LAST_ERROR_SQLSTATE
-SELECT migrate.check_target_schema('t2');
+SELECT migrate.check_target('t2', '');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 

@@ -5,6 +5,7 @@ CREATE ROLE regress_dbmigrate_dba SUPERUSER;
 CREATE ROLE regress_dbmigrate_app;
 SET SESSION AUTHORIZATION regress_dbmigrate_dba;
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 GRANT USAGE ON SCHEMA migrate TO regress_dbmigrate_app;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO regress_dbmigrate_app;

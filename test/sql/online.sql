@@ -1,5 +1,6 @@
 -- Which statements are online, and that the functions refuse them early.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE FUNCTION pg_temp.online(script text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

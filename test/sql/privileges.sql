@@ -3,6 +3,7 @@ SELECT current_user AS superuser \gset
 CREATE ROLE regress_dbmigrate_dba SUPERUSER;
 SET SESSION AUTHORIZATION regress_dbmigrate_dba;
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 SET client_min_messages = error;
 CREATE ROLE regress_dbmigrate_owner CREATEDB;
@@ -50,7 +51,7 @@ INSERT INTO priv_calls (what, call) VALUES
     ('rollback_to', 'SELECT * FROM migrate.rollback_to(''0'')'), ('redo', 'SELECT * FROM migrate.redo()'),
     ('baseline', 'SELECT migrate.baseline(''x'')'), ('mark_applied', 'SELECT migrate.mark_applied(''77'', ''x'')'),
     ('mark_pending', 'SELECT migrate.mark_pending(''77'', ''x'')'), ('adopt', 'SELECT * FROM migrate.adopt()'),
-    ('state', 'SELECT * FROM migrate.state('''')'), ('version_key', 'SELECT migrate.version_key(''1'')'), ('script_sha256', 'SELECT migrate.script_sha256(''1'')'),
+    ('state', 'SELECT * FROM migrate.state('''', '''')'), ('version_key', 'SELECT migrate.version_key(''1'')'), ('script_sha256', 'SELECT migrate.script_sha256(''1'')'),
     ('SELECT migration', 'SELECT 1 FROM migrate.migration'), ('SELECT up', 'SELECT up FROM migrate.migration'),
     ('SELECT applied', 'SELECT 1 FROM migrate.applied'), ('SELECT history', 'SELECT 1 FROM migrate.history'),
     ('INSERT migration', 'INSERT INTO migrate.migration DEFAULT VALUES'), ('INSERT applied', 'INSERT INTO migrate.applied DEFAULT VALUES'),

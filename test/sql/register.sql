@@ -1,5 +1,6 @@
 -- Registering, changing, forgetting.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 
 -- added, unchanged, updated; what is left out stays as it is
@@ -77,6 +78,7 @@ SELECT migrate.remove('1');
 DROP EXTENSION dbmigrate;
 DROP TABLE reg_users;
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SELECT migrate.add('1', 'users', 'CREATE TABLE reg_users (a int);');
 SELECT version, action FROM migrate.apply();
 SELECT migrate.add('1', 'users', 'CREATE TABLE reg_users (a bigint);');

@@ -1,5 +1,6 @@
 -- Repeatable migrations, and scripts that stand for all versions up to theirs
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE VIEW status AS SELECT version, name, state, can_rollback FROM migrate.status();
 
@@ -34,7 +35,7 @@ SELECT migrate.add('003', 'third', 'CREATE TABLE third ()', 'DROP TABLE third');
 SELECT version, name, action FROM migrate.apply();
 SELECT pg_get_viewdef('ids') ~ 'id > 0' AS new_text;
 SELECT run, action, migration, version, name FROM migrate.history ORDER BY id;
-SELECT id, position > 4 AS run_again FROM migrate.applied WHERE version IS NULL ORDER BY id;
+SELECT id, position > 5 AS run_again FROM migrate.applied WHERE version IS NULL ORDER BY id;
 
 -- rolling back does not count them, and runs them again next time
 SELECT version, action FROM migrate.rollback(2);
@@ -84,6 +85,7 @@ DROP TABLE items, third CASCADE;
 
 -- Flyway's baseline scripts: run instead of all versions up to theirs, where nothing is applied
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 CREATE VIEW status AS SELECT version, name, state FROM migrate.status();
 CREATE SCHEMA old;
 SELECT version, name, result, detail FROM migrate.add_files('{"V1__a.sql": "CREATE TABLE a ()", "V2__b.sql": "CREATE TABLE b ()", "V3__c.sql": "CREATE TABLE c ()"}');

@@ -1,5 +1,6 @@
 -- How a script is split: the server's own rules, psql's habits.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 
 -- statements counted, nothing run

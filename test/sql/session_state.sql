@@ -1,5 +1,6 @@
 -- Each migration starts from the same state; the caller's settings survive.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE ROLE regress_dbmigrate_state;
 CREATE SCHEMA state_other;

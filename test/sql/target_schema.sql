@@ -1,5 +1,6 @@
 -- A target schema: its own state, and unqualified names go there.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 CREATE SCHEMA tenant_1;
 CREATE SCHEMA "Tenant 2";

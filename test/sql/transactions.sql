@@ -1,5 +1,6 @@
 -- The caller's transaction decides.
 CREATE EXTENSION dbmigrate;
+SELECT migrate.manage('a test');
 SET dbmigrate.progress = off;
 SELECT migrate.add('1', 'one', 'CREATE TABLE tx_one (a int)', 'DROP TABLE tx_one');
 SELECT migrate.add('2', 'two', 'CREATE TABLE tx_two (a int)', 'DROP TABLE tx_two');
