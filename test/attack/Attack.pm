@@ -79,7 +79,8 @@ sub create_extension
 	$node->safe_psql('attack', q{
 		CREATE EXTENSION dbmigrate;
 		GRANT USAGE ON SCHEMA migrate TO mallory;
-		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO mallory});
+		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO mallory;
+		GRANT SELECT ON migrate.schema_migrations TO mallory});
 	return;
 }
 
@@ -98,15 +99,18 @@ sub run_psql
 		extra_params => [ psql_options($node, $role, %variables) ]);
 }
 
-# In the background; finish with $psql->{run}->finish.
+# In the background, a statement after the other; finish with $psql->{run}->finish.
 sub start_psql
 {
-	my ($node, $role, $sql) = @_;
-	my %psql = (stdin => $sql, stdout => '', stderr => '');
+	my ($node, $role, @statements) = @_;
+	my %psql = (stdout => '', stderr => '');
 
 	$psql{run} = IPC::Run::start(
-		[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('attack'), '-f', '-', psql_options($node, $role) ],
-		'<', \$psql{stdin}, '>', \$psql{stdout}, '2>', \$psql{stderr},
+		[
+			$node->installed_command('psql'), '-XAtq', '-d', $node->connstr('attack'),
+			psql_options($node, $role), map { ('-c', $_) } @statements
+		],
+		'<', \undef, '>', \$psql{stdout}, '2>', \$psql{stderr},
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return \%psql;
 }

@@ -2,9 +2,11 @@
 # extension's owner, and the calls that do it.
 #
 # A state has a name and
-#	setup	SQL of a superuser, in a database where nothing is registered
+#	setup	SQL of a superuser, in a database where nothing is registered, for psql;
+#		:victim is the role that makes the calls
 #	holder	SQL of another session that stays open while the calls are made
 #	needs	a query of the superuser's: false if there is no such state
+#	victims	the keys of those that make test is content with
 #	calls	SQL of the victim, a statement each; what it begins with is the
 #		SQLSTATE it ends with if that is not 00000, "*: " any
 #
@@ -21,7 +23,9 @@ my $three = q{
 	SELECT migrate.add('2', 'two', 'SELECT 1', 'SELECT 2');
 	SELECT migrate.add('3', 'three', 'CREATE TABLE play.three ()', 'DROP TABLE play.three');
 };
-my $applied = "$three SELECT FROM migrate.apply();";
+# What is applied there is the victim's own.
+my $applied = "$three SET ROLE :victim; SELECT FROM migrate.apply(); RESET ROLE;";
+my $two_applied = "$three SET ROLE :victim; SELECT FROM migrate.apply(2); RESET ROLE;";
 
 # Everything that takes the run lock.
 my @runs = (
@@ -63,10 +67,10 @@ my @states = (
 			q{SELECT migrate.add('1', 'one', 'CREATE TABLE play.one (a pg_catalog.int8)', 'DROP TABLE play.one')},
 			q{SELECT migrate.add('1', 'one', 'CREATE TABLE play.one (a pg_catalog.int4)', NULL)},
 			q{SELECT migrate.add('1', 'one', 'CREATE TABLE play.one (a pg_catalog.int4)', '')},
-			q{42710: SELECT migrate.add('1', 'other', 'SELECT 77')},
+			q{*: SELECT migrate.add('1', 'other', 'SELECT 77')},
 			q{SELECT migrate.add('2', 'two', 'SELECT 1', '', environments => '{development,test}', online => false, file_name => '2_two.sql')},
 			q{SELECT migrate.add('2', 'zwei', 'SELECT 1', '', environments => '{}')},
-			q{SELECT migrate.add('3', 'unreadable', 'SELECT FRM', 'DROP TABEL x')},
+			q{SELECT migrate.add('3', 'unreadable', 'SELEC 1', 'DROP TABEL x')},
 			q{SELECT migrate.add(NULL, 'views', 'SELECT 1')},
 			q{SELECT migrate.add(NULL, 'views', 'SELECT 2')},
 			q{SELECT migrate.create('fresh', 'SELECT 1', '')},
@@ -142,7 +146,7 @@ my @states = (
 			q{*: SELECT migrate.remove('5')},
 			q{*: SELECT FROM migrate.apply_to('6')},
 			q{*: SELECT FROM migrate.apply_to('7')},
-			q{SELECT migrate.mark_applied('4', 'x')},
+			q{*: SELECT migrate.mark_applied('4', 'x')},
 			q{*: SELECT FROM migrate.redo(2)},
 		],
 	},
@@ -165,7 +169,7 @@ my @states = (
 	},
 	{
 		name => 'scripts that another major version has read',
-		setup => "$three SELECT FROM migrate.apply(2); UPDATE migrate.migration SET analyzed_on = 14",
+		setup => "$two_applied UPDATE migrate.migration SET analyzed_on = 14",
 		calls => [
 			q{SELECT FROM migrate.rollback()},
 			q{SELECT FROM migrate.apply()},
@@ -175,9 +179,9 @@ my @states = (
 	{
 		name => 'scripts that could not be read',
 		setup => "$applied " . q{
-			SELECT migrate.add('4', 'four', 'SELECT 4', 'SELECT FRM');
-			SELECT migrate.add('5', 'five', 'SELECT FRM');
-			SELECT migrate.add('6', 'six', 'SELECT FRM');
+			SELECT migrate.add('4', 'four', 'SELECT 4', 'SELEC 1');
+			SELECT migrate.add('5', 'five', 'SELEC 1');
+			SELECT migrate.add('6', 'six', 'SELEC 1');
 			UPDATE migrate.migration SET unreadable = 'x', up_statements = 0 WHERE id = '4';
 			UPDATE migrate.migration SET down_unreadable = 'x', down_statements = 1 WHERE id = '3'},
 		calls => [
@@ -220,7 +224,7 @@ my @states = (
 				CREATE CONSTRAINT TRIGGER t AFTER INSERT ON play.one DEFERRABLE INITIALLY DEFERRED
 					FOR EACH ROW EXECUTE FUNCTION play.one();
 				INSERT INTO play.one VALUES (1)$$, 'DROP TABLE play.one; DROP FUNCTION play.one');
-			SELECT migrate.add('2', 'two', 'ALTER TABLE play.one ADD b pg_catalog.int4', 'SELECT 2');
+			SELECT migrate.add('2', 'two', 'ALTER TABLE play.one ADD b pg_catalog.int4', 'ALTER TABLE play.one DROP b');
 			SELECT migrate.add('3', 'three', 'SET ROLE none', '')},
 		calls => [
 			q{SET ROLE mallory},
@@ -256,13 +260,13 @@ my @states = (
 	},
 	{
 		name => 'a run that waits for another one',
-		setup => "$three $pgmigrations SELECT FROM migrate.apply(2)",
+		setup => "$two_applied $pgmigrations",
 		holder => q{BEGIN; SELECT migrate.mark_applied('3', 'x')},
 		calls => [ q{SET dbmigrate.lock_wait = '20ms'}, @looks, map { "55P03: $_" } @runs ],
 	},
 	{
 		name => 'a run that waits for a prepared transaction',
-		setup => "$three $pgmigrations SELECT FROM migrate.apply(2);"
+		setup => "$two_applied $pgmigrations"
 		  . q{BEGIN; SELECT migrate.mark_applied('3', 'x'); PREPARE TRANSACTION 'holder'},
 		calls => [ q{SET dbmigrate.lock_wait = 0}, @looks, map { "55P03: $_" } @runs ],
 	},
@@ -286,7 +290,7 @@ my @states = (
 	},
 	{
 		name => 'out of order',
-		setup => "$three SELECT FROM migrate.apply(1); SELECT migrate.mark_applied('3', 'x')",
+		setup => "$three SET ROLE :victim; SELECT FROM migrate.apply(1); RESET ROLE; SELECT migrate.mark_applied('3', 'x')",
 		calls => [
 			@looks,
 			q{55000: SELECT FROM migrate.apply()},
@@ -349,7 +353,7 @@ my @states = (
 	{
 		name => 'tables that nothing here has made',
 		setup => "$three $pgmigrations",
-		calls => [ q{55000: SELECT FROM migrate.apply()}, q{*: SELECT FROM migrate.apply(schema => 'play')}, ],
+		calls => [ q{*: SELECT FROM migrate.apply()}, q{*: SELECT FROM migrate.apply(schema => 'play')} ],
 	},
 );
 
@@ -411,6 +415,7 @@ sub adoptions
 		{
 			%state,
 			name => "adopting from $layout->[0]",
+			victims => [qw(superuser attacker)],
 			calls => [
 				q{SELECT * FROM migrate.adopt(dry_run => true)},
 				qq{SELECT * FROM migrate.adopt('$table', dry_run => true)},
@@ -425,6 +430,7 @@ sub adoptions
 		{
 			%state,
 			name => "adopting from $layout->[0], whose lock is taken",
+			victims => ['attacker'],
 			# whatever its keys are: those that adoption itself takes
 			holder => qq{
 				BEGIN;
@@ -438,6 +444,7 @@ sub adoptions
 		{
 			%state,
 			name => "adopting from $layout->[0], whose table is locked",
+			victims => ['attacker'],
 			holder => "BEGIN; LOCK TABLE $table IN EXCLUSIVE MODE",
 			calls => \@held,
 		});
