@@ -14,6 +14,12 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
+# It notes every query and its result, which are tens of thousands here.
+{
+	no warnings 'redefine';
+	*PostgreSQL::Test::BackgroundPsql::note = sub { };
+}
+
 my $here = dirname(__FILE__);
 my $heard = 0;
 
@@ -82,6 +88,17 @@ sub create_extension
 		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO mallory;
 		GRANT SELECT ON migrate.schema_migrations TO mallory});
 	return;
+}
+
+# A session that lives as long as the test.
+sub session
+{
+	my ($node, $role) = @_;
+	my $session = $node->background_psql('attack', on_error_stop => 0, extra_params => [ $role ? ('-U', $role) : () ]);
+
+	$session->set_query_timer_restart();
+	$session->query_safe('SET client_min_messages = error');
+	return $session;
 }
 
 sub psql_options

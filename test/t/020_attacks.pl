@@ -85,8 +85,7 @@ my @victims = (
 	{ key => 'attacker_temp', name => 'the attacker with pg_temp', role => 'mallory', before => $temp, any_outcome => 1 },
 	{ key => 'superuser_temp', name => 'a superuser with pg_temp', role => 'boss', before => $temp, any_outcome => 1 });
 
-my $holder = $node->background_psql('attack', on_error_stop => 0);
-$holder->query_safe('SET client_min_messages = error');
+my $holder = Attack::session($node);
 
 # An empty database again.
 my $clean = q{

@@ -1,7 +1,7 @@
 # The owner of a history table changes it while migrate.adopt() of a superuser
 # waits for it, so that reading it would run what he wrote.  It may: as him.
-# What it may never is run with the superuser's rights.  make attack does so
-# with the table of every tool, before the call too, and behind the tool's lock.
+# What never happens is that it runs with the superuser's rights.  make attack does
+# so with the table of every tool, before the call too, and behind the tool's lock.
 
 use strict;
 use warnings FATAL => 'all';
@@ -66,10 +66,9 @@ my $node = Attack::start_server();
 Attack::plant($node, 'lower');
 Attack::create_extension($node);
 
-my $mallory = $node->background_psql('attack', on_error_stop => 0, extra_params => [ '-U', 'mallory' ]);
-my $watcher = $node->background_psql('attack', on_error_stop => 0);
+my $mallory = Attack::session($node, 'mallory');
+my $watcher = Attack::session($node);
 
-$mallory->query_safe('SET client_min_messages = error');
 $watcher->query_safe(q{
 	CREATE PROCEDURE watch(INOUT waits boolean DEFAULT false) LANGUAGE plpgsql AS $$
 	BEGIN
@@ -149,21 +148,17 @@ my ($node_pg_migrate) = grep { $_->[0] eq 'NODE_PG_MIGRATE' } States::layouts();
 
 foreach my $swap (sort keys %swaps)
 {
-	if (Attack::everything())
+	swap($node_pg_migrate, $swap, $_, 'his table') foreach 'a dry run', 'adopt(table)';
+	next unless Attack::everything();
+	foreach my $call (sort keys %calls)
 	{
-		foreach my $layout (States::layouts())
-		{
-			foreach my $call (sort keys %calls)
-			{
-				swap($layout, $swap, $call, 'his table');
-				swap($layout, $swap, $call, undef);
-			}
-		}
-		swap($node_pg_migrate, $swap, $_, 'the lock of the tool') foreach sort keys %calls;
+		swap($node_pg_migrate, $swap, $call, $_) foreach sort keys %locks;
+		swap($node_pg_migrate, $swap, $call, undef);
 	}
-	else
+	foreach my $layout (States::layouts())
 	{
-		swap($node_pg_migrate, $swap, $_, 'his table') foreach 'a dry run', 'adopt(table)';
+		swap($layout, $swap, $_, 'his table') foreach 'a dry run', 'adopt(table)';
+		swap($layout, $swap, 'a dry run', undef);
 	}
 }
 swap($node_pg_migrate, $_, 'adopt()', 'the lock of the tool')
