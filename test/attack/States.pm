@@ -202,15 +202,18 @@ my @states = (
 			SET ROLE author;
 			SELECT migrate.add('1', 'one', 'SELECT 1', 'SELECT 2');
 			SELECT migrate.add('2', 'two', 'SELECT 1', 'SELECT 2');
+			SELECT migrate.add('3', 'three', $$SELECT hostile.sing('script of an untrusted author')$$);
 			RESET ROLE;
+			UPDATE migrate.migration SET unreadable = 'x', up_statements = 0 WHERE id = '3';
 			SELECT FROM migrate.approve('2');
 			DROP OWNED BY author;
 			DROP ROLE author},
 		calls => [
 			q{42501: SELECT FROM migrate.apply()},
 			q{*: SELECT migrate.approve('1')},
-			q{*: SELECT FROM migrate.apply()},
+			q{*: SELECT FROM migrate.apply_to('2')},
 			q{*: SELECT FROM migrate.rollback()},
+			q{42501: SELECT FROM migrate.apply()},
 		],
 	},
 	{
@@ -234,6 +237,26 @@ my @states = (
 			q{SELECT FROM migrate.redo()},
 			q{SELECT FROM migrate.rollback_to('0')},
 			@looks,
+		],
+	},
+	{
+		name => 'a lowered session, and ways up again',
+		setup => q{
+			SET ROLE mallory;
+			SELECT migrate.add('1', 'one', $$
+				CREATE TABLE play.one (a pg_catalog.int4);
+				CREATE FUNCTION play.one() RETURNS trigger LANGUAGE plpgsql AS
+					'BEGIN PERFORM pg_catalog.set_config(''role'', ''none'', false); PERFORM hostile.sing(''trigger''); RETURN NULL; END';
+				CREATE TRIGGER t AFTER INSERT ON play.one FOR EACH ROW EXECUTE FUNCTION play.one();
+				CREATE TEMP VIEW left_behind AS SELECT hostile.sing('temporary view')$$);
+			RESET ROLE;
+			SELECT migrate.add('2', 'two', 'INSERT INTO play.one VALUES (1)')},
+		calls => [
+			q{SET ROLE mallory},
+			q{SELECT FROM migrate.apply(1)},
+			q{*: SELECT FROM migrate.apply()},
+			q{RESET ROLE},
+			q{*: TABLE left_behind},
 		],
 	},
 	{
