@@ -22,7 +22,9 @@ function apply_json: deployer EXECUTE
 function apply_to: deployer EXECUTE
 function approve: -
 function baseline: -
+function check_target_schema: -
 function create: author EXECUTE
+function forget_schema: -
 function load: -
 function mark_applied: -
 function mark_pending: -
@@ -42,12 +44,16 @@ schema migrate: reader USAGE, author USAGE, deployer USAGE, database_owner USAGE
 sequence history_id_seq: database_owner SELECT
 sequence run_seq: database_owner SELECT
 table applied: database_owner SELECT
+table approval: database_owner SELECT
 table history: database_owner SELECT
 table migration: database_owner SELECT
+table target_schema: database_owner SELECT
 type applied: -
+type approval: -
 type history: -
 type migration: -
 type schema_migrations: -
+type target_schema: -
 view schema_migrations: reader SELECT, database_owner SELECT
 EOT
 
