@@ -89,11 +89,14 @@ endif
 
 $(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
 
-.PHONY: demo test adoption matrix bench corpus
+.PHONY: demo test attack adoption matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
 	@test/private.sh test/suites.sh
+# The attacks of make test with everything that can be planted and swapped.
+attack:
+	@DBMIGRATE_ATTACK=all SUITES=tap PROVE_TESTS='test/t/02*.pl' test/private.sh test/suites.sh
 # Needs Node.js and npm: other tools stop half way, dbmigrate goes on.
 adoption:
 	@test/adoption/start.sh

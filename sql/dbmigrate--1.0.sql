@@ -664,3 +664,29 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA migrate FROM PUBLIC;
 GRANT USAGE ON SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL TABLES IN SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA migrate TO pg_database_owner;
+-- Somebody's column of a row type of ours would be in the way of a later
+-- version's ALTER TABLE.  pg_dump knows no privileges of row types and would
+-- warn of the initial ones in every dump; those of whatever leaves an
+-- extension are forgotten.
+DO $$
+DECLARE
+    type record;
+BEGIN
+    FOR type IN
+        SELECT t.oid::regtype AS name, c.relkind <> 'c' AS has_table,
+               EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS is_member
+          FROM pg_type t
+          JOIN pg_class c ON c.oid = t.typrelid
+         WHERE t.typnamespace = 'migrate'::regnamespace
+    LOOP
+        EXECUTE format('REVOKE USAGE ON TYPE %s FROM PUBLIC', type.name);
+        IF type.has_table THEN
+            -- since PostgreSQL 17 they are members in their own right
+            IF NOT type.is_member THEN
+                EXECUTE format('ALTER EXTENSION dbmigrate ADD TYPE %s', type.name);
+            END IF;
+            EXECUTE format('ALTER EXTENSION dbmigrate DROP TYPE %s', type.name);
+        END IF;
+    END LOOP;
+END $$;

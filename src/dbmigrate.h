@@ -685,6 +685,7 @@ typedef struct DbmForeignSection
 {
 	DbmUser		caller;
 	int			guc_level;
+	bool		read_only;		/* the transaction, before */
 } DbmForeignSection;
 
 extern void dbm_foreign_check_access(const DbmForeignTable *table);

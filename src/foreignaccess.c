@@ -72,8 +72,8 @@ dbm_foreign_refuse_changed(const DbmForeignTable *table)
 }
 
 /*
- * Settings under which nothing of the session's is in the way of reading, and
- * reading is all that can be done.  Returns the level for AtEOXact_GUC().
+ * Settings under which nothing of the session's is in the way of reading.
+ * Returns the level for AtEOXact_GUC().
  */
 int
 dbm_foreign_pin_settings(void)
@@ -83,7 +83,6 @@ dbm_foreign_pin_settings(void)
 	pin("search_path", "pg_catalog, pg_temp");
 	pin("row_security", "off");
 	pin("constraint_exclusion", "off");
-	pin("transaction_read_only", "on");
 
 	/* tables that are not ours to lock, behind a view for instance */
 	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
@@ -97,16 +96,20 @@ dbm_foreign_pin_settings(void)
  * A security-restricted operation alone lets the owner's code leave functions
  * in the caller's temporary schema, and in older minor releases types, and
  * prepared statements which the caller would take for his own.  Parallel mode
- * refuses whatever changes the state of the session.
+ * refuses whatever changes the state of the session, and reading is all that a
+ * read-only transaction can do.  That is no setting for a part of one, since 17
+ * not even for us: so we set what it stands for, as the server does itself.
  *
- * An error before dbm_foreign_leave() ends in the
- * abort of the (sub)transaction, which restores the user and the settings.
+ * An error before dbm_foreign_leave() ends in the abort of the
+ * (sub)transaction, which restores all of this.
  */
 void
 dbm_foreign_enter(const DbmForeignTable *table, DbmForeignSection *section)
 {
 	CommandCounterIncrement();
 	section->guc_level = dbm_foreign_pin_settings();
+	section->read_only = XactReadOnly;
+	XactReadOnly = true;
 	EnterParallelMode();
 	GetUserIdAndSecContext(&section->caller.id, &section->caller.sec_context);
 	SetUserIdAndSecContext(table->owner, section->caller.sec_context |
@@ -118,6 +121,7 @@ dbm_foreign_leave(const DbmForeignSection *section)
 {
 	SetUserIdAndSecContext(section->caller.id, section->caller.sec_context);
 	ExitParallelMode();
+	XactReadOnly = section->read_only;
 	AtEOXact_GUC(false, section->guc_level);
 }
 

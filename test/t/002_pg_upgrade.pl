@@ -33,9 +33,10 @@ my %contents = (
 	'the status of a target schema' => q{SELECT * FROM migrate.status('tenant')},
 	'the status as JSON' => 'SELECT migrate.status_json()',
 	'what the migrations made' => 'SELECT * FROM people ORDER BY id',
+	# row types are members from 17 on, if they come from pg_upgrade
 	'the members of the extension' => q{
 		SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
-		 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+		 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid <> 'pg_type'::regclass
 		   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'dbmigrate')
 		 ORDER BY 1},
 	'the tables that pg_dump carries' => q{
