@@ -229,6 +229,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	if (dbm_catalog_all_applied(&run->ext, run->schema) ||
 		choose_pending(run, steps, up_to, false) == NIL)
 	{
+		dbm_refuse_count(&run->ext, steps, 0, "pending", "apply_to");
 		if (target && target->is_applied)
 			notice_newer(run, up_to, version);
 		else if (target)
@@ -238,6 +239,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 
 	dbm_lock_for_run(&run->ext);
 	chosen = choose_pending(run, steps, up_to, true);
+	dbm_refuse_count(&run->ext, steps, list_length(chosen), "pending", "apply_to");
 	if (chosen == NIL)
 		return;
 	dbm_refuse_unmanaged(&run->ext);
@@ -339,10 +341,14 @@ choose_applied(const Run *run, int64 steps, const char *version, Datum key)
 
 	if (dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
 								 position_of(run, version, key)) == NIL)
+	{
+		dbm_refuse_count(&run->ext, steps, 0, "applied", "rollback_to");
 		return NIL;
+	}
 	dbm_lock_for_run(&run->ext);
 	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
 									  position_of(run, version, key));
+	dbm_refuse_count(&run->ext, steps, list_length(chosen), "applied", "rollback_to");
 	dbm_refuse_changed(&run->ext, chosen);
 	dbm_refuse_without_down(&run->ext, chosen);
 	dbm_refuse_scripts(&run->ext, chosen, false);
@@ -441,6 +447,10 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 	put_result(run, migration, record.action, &execution);
 	if (dbm_progress)
 		dbm_progress_notice(migration, is_up);
+	if (is_up && script->ncommands == 0)
+		ereport(NOTICE,
+				(errmsg("%s contains no statement, nothing was run", dbm_label_text(&label)),
+				 errhidecontext(true)));
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -36,14 +36,14 @@
 enum
 {
 	COL_ID = 1, COL_VERSION, COL_VERSION_KEY, COL_NAME, COL_STATE, COL_APPLIED, COL_REGISTERED,
-	COL_BASELINE, COL_TO_RUN, COL_FROM_FILE, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
+	COL_BASELINE, COL_TO_RUN, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
 	COL_UP_STATEMENTS, COL_UP_ONLINE, COL_UP_SETS_ROLE, COL_UP_UNREADABLE, COL_UP_AUTHOR, COL_UP_SHA256,
 	COL_DOWN_STATEMENTS, COL_DOWN_ONLINE, COL_DOWN_SETS_ROLE, COL_DOWN_UNREADABLE, COL_DOWN_AUTHOR, COL_DOWN_SHA256
 };
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
-	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, m.file_name IS NOT NULL, " wanted ", m.analyzed_on," \
+	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, " wanted ", m.analyzed_on," \
 	" CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END," \
 	" m.up_statements, m.up_online, m.up_sets_role, m.unreadable, m.up_author, m.up_sha256," \
 	" m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256"
@@ -503,7 +503,6 @@ fetch_migration(uint64 row)
 	migration->is_registered = dbm_column_bool(row, COL_REGISTERED);
 	migration->is_baseline = dbm_column_bool(row, COL_BASELINE);
 	migration->to_run = dbm_column_bool(row, COL_TO_RUN);
-	migration->from_file = dbm_column_bool(row, COL_FROM_FILE);
 	migration->is_wanted = dbm_column_bool(row, COL_WANTED);
 	migration->analyzed_on = dbm_column_int(row, COL_ANALYZED_ON, 0);
 	migration->checksum = dbm_column_datum(row, COL_CHECKSUM);

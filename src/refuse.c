@@ -34,7 +34,6 @@ static char *list_offenders(List *migrations, bool is_up, Offends offends, int *
 static bool is_changed(const DbmMigration *migration, bool is_up);
 static bool is_out_of_order(const DbmMigration *migration, bool is_up);
 static bool is_without_up(const DbmMigration *migration, bool is_up);
-static bool is_empty(const DbmMigration *migration, bool is_up);
 static bool is_online(const DbmMigration *migration, bool is_up);
 static bool is_untrusted(const DbmMigration *migration, bool is_up);
 static bool is_raising(const DbmMigration *migration, bool is_up);
@@ -151,17 +150,6 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 				 errdetail("Without an up script: %s.", offenders),
 				 errhint("Register it with migrate.add_file() or migrate.add(); or, if it was run by other means: SELECT migrate.mark_applied(%s, 'the reason'%s);",
 						 dbm_migration_literal(first), dbm_target_argument(ext, false))));
-
-	offenders = list_offenders(chosen, is_up, is_empty, &count, &first);
-	if (count > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg_plural("the up script of %d migration contains no statement",
-							   "the up scripts of %d migrations contain no statement",
-							   count, count),
-				 errdetail("Empty: %s.", offenders),
-				 errhint("Register a script with migrate.add(), or forget the migration: SELECT migrate.remove(%s%s);",
-						 dbm_migration_literal(first), dbm_project_argument(ext))));
 }
 
 static void
@@ -293,6 +281,32 @@ dbm_refuse_without_down(const DbmExtension *ext, List *chosen)
 }
 
 /*
+ * More was asked for than there is: perhaps a version was meant where a count
+ * is wanted.  "what" there are is "pending" or "applied", "to" the call that
+ * takes a version.  One, where there is nothing, is no mistake: that is how a
+ * loop ends.
+ */
+void
+dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *what, const char *to)
+{
+	DbmMigration *meant;
+
+	if (asked <= found || (asked == 1 && found == 0))
+		return;
+	meant = dbm_catalog_migration(ext, ext->target, psprintf(INT64_FORMAT, asked));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 found == 0 ? errmsg("there is no %s migration, but steps is %d", what, (int) asked) :
+			 errmsg_plural("there is only %d %s migration, but steps is %d",
+						   "there are only %d %s migrations, but steps is %d",
+						   found, (int) found, what, (int) asked),
+			 meant && meant->version ?
+			 errhint("If version %s is meant: SELECT * FROM migrate.%s(%s%s);", meant->version, to,
+					 dbm_literal(meant->version), dbm_target_argument(ext, false)) :
+			 errhint("See what there is: SELECT * FROM migrate.status(%s);", dbm_target_argument(ext, true))));
+}
+
+/*
  * The database was built by other means, and somebody has to say which of the
  * migrations are in it.  Asked only where nothing was ever applied or recorded,
  * about the tables where unqualified names go.
@@ -371,12 +385,6 @@ static bool
 is_out_of_order(const DbmMigration *migration, bool is_up)
 {
 	return strcmp(migration->state, "out_of_order") == 0;
-}
-
-static bool
-is_empty(const DbmMigration *migration, bool is_up)
-{
-	return is_up && migration->up.statements == 0 && !migration->from_file;
 }
 
 static bool

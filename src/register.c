@@ -262,6 +262,11 @@ name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted)
 static void
 check_names(const DbmRegistration *wanted)
 {
+	if (wanted->name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("name must not be empty"),
+				 errhint("Say in a word or two what the migration does.")));
 	dbm_check_no_control("name", wanted->name);
 	if (wanted->file_name)
 		dbm_check_no_control("file_name", wanted->file_name);

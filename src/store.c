@@ -23,7 +23,8 @@ static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static void describe_insert(void *arg);
 static DbmTrouble *changed_up(const DbmExtension *ext, const char *version);
-static DbmTrouble *taken_version(const DbmExtension *ext, const DbmStored *stored);
+static DbmTrouble *taken_version(const DbmExtension *ext, const DbmRegistration *wanted,
+								 const DbmStored *stored);
 static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
 
 /*
@@ -122,11 +123,12 @@ dbm_store_warn(const DbmRegistration *wanted)
 					 script->is_forgiven ?
 					 errhint("The migration is registered, but cannot be rolled back before this is mended.") :
 					 errhint("It is registered, but will not be run unless this server can read it.")));
-		else if (script->ncommands == 0 && wanted->file_name == NULL && (is_up || script->len > 0))
+		else if (script->ncommands == 0 &&
+				 (is_up || (script->len > 0 && wanted->file_name == NULL)))
 			ereport(WARNING,
 					(errmsg("%s contains no statement", dbm_label_text(&label)),
 					 is_up ?
-					 errdetail("It is registered, but cannot be applied.") :
+					 errdetail("It is registered, and will count as applied without anything being run.") :
 					 errdetail("The migration is registered, but cannot be rolled back."),
 					 is_up ? 0 :
 					 errhint("Give an empty text to say that there is nothing to undo.")));
@@ -142,9 +144,9 @@ dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 {
 	if (stored == NULL)
 		return dbm_registry_contradicts(ext, wanted) ? changed_up(ext, wanted->version) : NULL;
-	if (wanted && wanted->from_files && wanted->up && stored->has_up && !stored->is_applied &&
+	if (wanted && wanted->up && stored->has_up && !stored->is_applied &&
 		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
-		return taken_version(ext, stored);
+		return taken_version(ext, wanted, stored);
 	if (wanted && stored->is_applied && stored->has_up && !stored->same_tokens && !stored->is_repeatable)
 		return changed_up(ext, stored->version);
 	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
@@ -266,16 +268,17 @@ changed_up(const DbmExtension *ext, const char *version)
 								dbm_literal(version), dbm_project_argument(ext)));
 }
 
-/* Two people have chosen the same version for their files. */
+/* Two people have chosen the same version: another name, and another text. */
 static DbmTrouble *
-taken_version(const DbmExtension *ext, const DbmStored *stored)
+taken_version(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
 	return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
-					   psprintf("version %s is registered already as \"%s\"%s%s", stored->version,
-								stored->name, stored->file_name ? ", from " : "",
-								stored->file_name ? stored->file_name : ""),
+					   psprintf("version %s is registered already as \"%s\"%s%s, with another text than \"%s\"",
+								stored->version, stored->name, stored->file_name ? ", from " : "",
+								stored->file_name ? stored->file_name : "", wanted->name),
 					   NULL,
-					   psprintf("Give the file another version; or, if it takes the other's place: SELECT migrate.remove(%s%s);",
+					   psprintf("Give %s another version; or, if it takes the other's place: SELECT migrate.remove(%s%s);",
+								wanted->from_files ? "the file" : "it",
 								dbm_literal(stored->version), dbm_project_argument(ext)));
 }
 

@@ -11,6 +11,7 @@ SELECT to_regclass('err_a');
 DO $$ BEGIN PERFORM migrate.add('1', 'typo', E'SELECT 1;\n\nSELECT\n\n 1 FROM FROM x;'); END $$;
 SELECT migrate.apply_json();
 -- psql variables
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'variable', 'SELECT * FROM :tab');
 SELECT * FROM migrate.apply();
 -- several at once are named
@@ -20,17 +21,21 @@ SELECT * FROM migrate.apply();
 SELECT migrate.remove('2'), migrate.remove('3');
 
 -- unknown names: position in the statement
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'names', E'SELECT 1;\nSELECT 2,\n       é_nowhere FROM pg_class;');
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
 
 -- run time, with detail and hint as the server gives them
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'unique', E'CREATE TABLE err_u (a int PRIMARY KEY);\nINSERT INTO err_u VALUES (1);\n\n\nINSERT INTO err_u VALUES (1);');
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'raise', $$DO 'BEGIN RAISE EXCEPTION ''own'' USING ERRCODE = ''MG123'', DETAIL = ''a detail'', HINT = ''a hint''; END'$$);
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'nested', E'CREATE FUNCTION err_f() RETURNS int LANGUAGE plpgsql AS $f$\nBEGIN\n  RETURN (SELECT nowhere FROM pg_class);\nEND $f$;\nSELECT err_f();');
 SELECT * FROM migrate.apply();
 
@@ -38,6 +43,7 @@ SELECT * FROM migrate.apply();
 CREATE ROLE regress_dbmigrate_err;
 GRANT USAGE ON SCHEMA migrate TO regress_dbmigrate_err;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO regress_dbmigrate_err;
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'rights', E'SELECT 1;\n\nCREATE TABLE pg_catalog.err_r (a int);');
 SELECT migrate.approve('1');
 SET ROLE regress_dbmigrate_err;
@@ -46,6 +52,7 @@ SELECT * FROM migrate.apply();
 RESET ROLE;
 
 -- down scripts
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'down', 'CREATE TABLE err_d (a int)', E'DROP TABLE err_d;\nDROP TABLE err_nowhere;');
 SELECT count(*) FROM migrate.apply();
 SELECT * FROM migrate.rollback();
@@ -55,6 +62,7 @@ SELECT migrate.amend('1', NULL, 'DROP TABLE err_d', 'right');
 SELECT count(*) FROM migrate.rollback();
 
 -- messages of a script reach the client, once; none for what was only looked at
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'notices', $$
     DO 'BEGIN RAISE NOTICE ''hello''; RAISE WARNING ''careful''; END';
     CREATE TABLE a_table_name_that_is_much_longer_than_the_sixty_three_bytes_allowed (a int);
@@ -65,6 +73,7 @@ DROP TABLE a_table_name_that_is_much_longer_than_the_sixty_three_bytes_all;
 
 -- ten kinds of error: SQLSTATE, message, detail and hint as without us
 CREATE TABLE err_t (a int PRIMARY KEY CHECK (a < 10), b text NOT NULL, c int REFERENCES err_t);
+SELECT FROM migrate.remove('1');
 CREATE FUNCTION pg_temp.compare(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     a text; b text; m text; d text; h text;
@@ -94,6 +103,7 @@ RESET client_min_messages;
 
 -- a long statement is cut to a window around the place
 \set VERBOSITY terse
+SELECT FROM migrate.remove('1');
 SELECT migrate.add('1', 'long', 'SELECT ' || repeat('1 + ', 2000) || E'\n\n nowhere' || repeat(' + 1', 2000));
 \set VERBOSITY default
 DO $$
@@ -116,6 +126,7 @@ EXCEPTION WHEN division_by_zero THEN
     RAISE NOTICE '% % %', SQLERRM, length(context) < 2000, context ~ E'\nmigration 1 "long" \\(up\\), statement 2 at line 1\n';
 END $$;
 -- an unterminated literal does not bring the rest of the script with it
+SELECT FROM migrate.remove('1');
 SELECT length(migrate.add('1', 'cut', 'SELECT ''' || repeat('x', 100000))) \g /dev/null
 SELECT length(unreadable) < 300 AS short FROM migrate.migration;
 

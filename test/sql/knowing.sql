@@ -11,7 +11,7 @@ SELECT migrate.require('1');
 
 SELECT migrate.add('1', 'one', 'CREATE TABLE know_one (a int)', 'DROP TABLE know_one');
 SELECT migrate.add('2', 'two', 'CREATE TABLE know_two (a int)');
-SELECT migrate.add('10', '', 'SELECT 1');
+SELECT migrate.add('10', 'ten', 'SELECT 1');
 SELECT migrate.status_json();
 SELECT count(*) FROM migrate.apply(1);
 SELECT version, name, state, applied_at IS NOT NULL AS at, applied_by = current_user AS by, duration IS NOT NULL AS timed, can_rollback FROM migrate.status();
@@ -48,7 +48,7 @@ SELECT migrate.add('2', 'two', 'CREATE TABLE know_two (a text)', 'DROP TABLE kno
 SELECT migrate.add('2', 'two', 'CREATE TABLE know_two (a int)', 'DROP TABLE know_two');
 SELECT version, name, state, can_rollback FROM migrate.status();
 SELECT migrate.add('002', 'two', 'CREATE TABLE know_two (b int)', 'DROP TABLE know_two');
-SELECT migrate.add('10', '', 'SELECT 1', '');
+SELECT migrate.add('10', 'ten', 'SELECT 1', '');
 SELECT version, action FROM migrate.rollback(2);
 
 -- a target schema that does not exist is an error

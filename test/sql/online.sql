@@ -105,12 +105,14 @@ BEGIN;
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
+SELECT FROM migrate.remove('3');
 SELECT migrate.add('3', 'partitioned', 'REINDEX TABLE online_p');
 CREATE TABLE online_p (a int PRIMARY KEY) PARTITION BY RANGE (a);
 BEGIN;
 SELECT * FROM migrate.apply();
 ROLLBACK;
 -- a new enum value
+SELECT FROM migrate.remove('3');
 SELECT migrate.add('3', 'enum', 'CREATE TYPE online_e AS ENUM (''a'')');
 SELECT version FROM migrate.apply();
 SELECT migrate.add('4', 'value', 'ALTER TYPE online_e ADD VALUE ''b''');

@@ -1,6 +1,7 @@
 -- Projects: several sequences of versions in one database.
 CREATE EXTENSION dbmigrate;
 SET dbmigrate.progress = off;
+SELECT migrate.manage('a test');
 CREATE SCHEMA proj_tenant;
 
 -- two teams, the same versions

@@ -40,6 +40,7 @@ SELECT path, lock_timeout, me = current_user AS me, role FROM state_seen WHERE s
 -- the rest of the caller's transaction, too
 BEGIN;
 SET LOCAL lock_timeout = '22s';
+SELECT FROM migrate.remove('9');
 SELECT migrate.add('9', 'works', $$ SET lock_timeout = '33s' $$);
 SELECT count(*) FROM migrate.apply();
 SHOW lock_timeout;

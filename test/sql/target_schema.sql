@@ -27,6 +27,7 @@ SHOW search_path;
 -- an unqualified DROP cannot reach public, an unqualified name is not found there
 SELECT migrate.add('3', 'drop', 'DROP TABLE precious');
 SELECT * FROM migrate.apply(schema => 'tenant_1');
+SELECT FROM migrate.remove('3');
 SELECT migrate.add('3', 'helper', 'CREATE TABLE t3 AS SELECT helper() AS h', 'DROP TABLE t3');
 \set VERBOSITY terse
 SELECT * FROM migrate.apply(schema => 'tenant_1');
