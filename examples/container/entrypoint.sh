@@ -82,7 +82,7 @@ wait_for_server() {
 
 # A container of one environment never touches the database of another.
 check_environment() {
-    is=$(psql -X -w -A -t -c "SELECT coalesce(current_setting('dbmigrate.environment', true), '')") ||
+    is=$(psql -X -w -A -t -c 'SELECT migrate.environment()') ||
         fail "cannot ask database $PGDATABASE what it is"
     case $is in
         "$app_env" | '') ;;

@@ -5,7 +5,7 @@
 -- Up Migration
 INSERT INTO settings (name, value)
 VALUES ('payment service',
-        CASE current_setting('dbmigrate.environment')
+        CASE migrate.environment()
              WHEN 'development' THEN 'http://localhost:8080/pretend-to-pay'
              WHEN 'staging' THEN 'https://sandbox.payments.example/v1'
              WHEN 'production' THEN 'https://payments.example/v1'

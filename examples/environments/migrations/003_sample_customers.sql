@@ -4,7 +4,7 @@
 -- Up Migration
 INSERT INTO customers (email)
 SELECT format('customer%s@shop.example', i)
-  FROM generate_series(1, CASE current_setting('dbmigrate.environment')
+  FROM generate_series(1, CASE migrate.environment()
                                WHEN 'development' THEN 3
                                WHEN 'staging' THEN 1000
                                ELSE 0
