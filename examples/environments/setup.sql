@@ -11,5 +11,5 @@ SELECT format('ALTER DATABASE %I SET dbmigrate.environment = %L', current_databa
 GRANT USAGE ON SCHEMA migrate TO :"deployer";
 GRANT EXECUTE ON FUNCTION
     migrate.add_files, migrate.apply, migrate.apply_to, migrate.rollback, migrate.rollback_to, migrate.redo,
-    migrate.status, migrate.status_json, migrate.pending, migrate.version, migrate.require, migrate.remove
+    migrate.status, migrate.status_json, migrate.pending, migrate.version, migrate.require, migrate.environment, migrate.remove
 TO :"deployer";
