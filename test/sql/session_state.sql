@@ -66,7 +66,7 @@ EXECUTE state_p;
 CREATE TABLE state_users (a int);
 SELECT migrate.add('12', 'scratch', $$ CREATE TEMP TABLE state_users ON COMMIT DROP AS SELECT 1 AS a;
     CREATE TEMP TABLE IF NOT EXISTS state_scratch (a int UNIQUE) ON COMMIT DROP;
-    CREATE TABLE pg_temp."State Odd" (a int) ON COMMIT DROP; CREATE VIEW pg_temp.state_over AS SELECT * FROM state_scratch $$);
+    CREATE TABLE pg_temp."State Odd" (a int) ON COMMIT DROP; CREATE TEMP VIEW state_over AS SELECT * FROM state_scratch $$);
 SELECT migrate.add('13', 'scratch again', $$ CREATE LOCAL TEMPORARY TABLE state_scratch (a int) ON COMMIT DROP; ALTER TABLE state_users ADD b int $$);
 SELECT version FROM migrate.apply();
 SELECT attname FROM pg_attribute WHERE attrelid = 'public.state_users'::regclass AND attnum > 0;

@@ -128,7 +128,7 @@ SELECT pg_temp.try(c), c FROM unnest(ARRAY[
     'SELECT migrate.approve(''1'')', 'SELECT migrate.amend(''1'', NULL, NULL, ''x'')', 'SELECT migrate.remove(''4'')',
     'SELECT migrate.mark_applied(''4'', ''x'')', 'SELECT migrate.mark_pending(''1'', ''x'')', 'SELECT migrate.baseline(''9'')',
     'DO $x$ BEGIN PERFORM migrate.apply(); END $x$', 'DROP EXTENSION dbmigrate', 'DROP SCHEMA migrate CASCADE',
-    'ALTER EXTENSION dbmigrate DROP TABLE migrate.history; DROP TABLE migrate.history',
+    'DROP TABLE migrate.history CASCADE',
     'ALTER TABLE migrate.applied RENAME TO tx_applied', 'ALTER SCHEMA migrate RENAME TO tx_migrate',
     'SELECT count(*) FROM migrate.status()']) c;
 SELECT version, state FROM migrate.status();
