@@ -265,13 +265,13 @@ $shell = 'sh';
 
 	# a psql that answers for a server without the extension's files
 	make_path("$folder/without");
-	append_to_file("$folder/without/psql", "#!/bin/sh\nprintf '%s\\n' h 5432 d u 15.1 '' f f f f f\n");
+	append_to_file("$folder/without/psql", "#!/bin/sh\nprintf '%s\\n' h 5432 d u 15.1 '' f f f f f f\n");
 	chmod 0755, "$folder/without/psql";
 	local $ENV{PATH} = "$folder/without:$ENV{PATH}";
 	runs_like([$_], 1, $nothing, qr/error: the extension dbmigrate is not available on this server/) foreach qw(init status);
 
 	make_path("$folder/old");
-	append_to_file("$folder/old/psql", "#!/bin/sh\nprintf '%s\\n' h 5432 d u 15.1 '' f t f f f\n");
+	append_to_file("$folder/old/psql", "#!/bin/sh\nprintf '%s\\n' h 5432 d u 15.1 '' t f t f f f\n");
 	chmod 0755, "$folder/old/psql";
 	$ENV{PATH} = "$folder/old:$ENV{PATH}";
 	runs_like(['push'], 1, $nothing, qr/too old to register files\nhint: .*ALTER EXTENSION dbmigrate UPDATE/, 'push to an old extension');
@@ -365,8 +365,8 @@ $shell = 'sh';
 	# what the command hands over, whatever the server would make of it
 	query(q{
 		CREATE TABLE handed_over (name text, content text);
-		ALTER FUNCTION migrate.add_files(jsonb, text) RENAME TO true_add_files;
-		CREATE FUNCTION migrate.add_files(files jsonb, format text,
+		ALTER FUNCTION migrate.add_files(jsonb, text, text) RENAME TO true_add_files;
+		CREATE FUNCTION migrate.add_files(files jsonb, format text, project text,
 			OUT version text, OUT name text, OUT result text, OUT file text, OUT detail text)
 		RETURNS SETOF record LANGUAGE sql AS $$
 			INSERT INTO public.handed_over SELECT e->>'name', e->>'content' FROM jsonb_array_elements(files) e;
@@ -375,8 +375,9 @@ $shell = 'sh';
 	is($code, 0, 'hostile names are handed over') or diag $out, $err;
 	like($err, qr{not followed, links to directories:\nloop}, 'a link to a directory is left out, and said so');
 	query(q{
-		DROP FUNCTION migrate.add_files(jsonb, text);
-		ALTER FUNCTION migrate.true_add_files(jsonb, text) RENAME TO add_files});
+		DROP FUNCTION migrate.add_files(jsonb, text, text);
+		ALTER FUNCTION migrate.true_add_files(jsonb, text, text) RENAME TO add_files});
+	query(q{SELECT migrate.manage('a test')});
 	my $got = query(q{SELECT string_agg(encode(convert_to(name, 'UTF8'), 'hex'), ' ' ORDER BY name COLLATE "C") FROM handed_over});
 	is($got, join(' ', map { unpack 'H*', $_ } sort @names, @odd), 'every name arrives byte for byte, hidden ones and pipes do not');
 	is(query(q{SELECT count(*) FROM handed_over WHERE content <> E'SELECT 1;\n' AND name LIKE '%.sql'}), 0, 'with their contents');
@@ -527,7 +528,8 @@ EOF
 	fresh_work();
 	fresh_database('reader');
 	query(q{DROP ROLE IF EXISTS regress_reader; CREATE ROLE regress_reader LOGIN; GRANT USAGE ON SCHEMA migrate TO regress_reader;
-		GRANT EXECUTE ON FUNCTION migrate.status, migrate.pending, migrate.version, migrate.require, migrate.status_json TO regress_reader;
+		GRANT EXECUTE ON FUNCTION migrate.status, migrate.pending, migrate.version, migrate.require, migrate.status_json,
+			migrate.environment TO regress_reader;
 		SELECT migrate.add('1', 'a', 'SELECT 1', '');
 		SELECT migrate.apply();});
 	put('migrations/1_a.sql', up_down('SELECT 1', ''));
@@ -647,6 +649,66 @@ $shell = 'sh';
 	unlink "$work/migrations/R__view.sql";
 	query(q{SELECT migrate.add(NULL, 'view', 'SELECT 1')});
 	runs_like(['up'], 1, $nothing, qr/^  R__view +SELECT migrate.remove\('R__view'\);$/m, 'up without the file of a repeatable migration');
+}
+
+# Several sequences of versions in one database
+{
+	fresh_work();
+	fresh_database('projects');
+	put('billing/001_invoices.sql', up_down('CREATE TABLE invoices ();', 'DROP TABLE invoices;'));
+	put('billing/002_more.sql', up_down('CREATE TABLE more ();', 'DROP TABLE more;'));
+	put('shipping/001_parcels.sql', up_down('CREATE TABLE parcels ();', 'DROP TABLE parcels;'));
+	my @billing = ('--project', 'billing', '-d', 'billing');
+	runs_like([ 'up', @billing ], 0, qr/^applied 001 invoices\napplied 002 more\n2 migrations .* now at 002$/, $nothing, 'up of a project');
+	runs_like([ 'up', '--project=shipping', '-d', 'shipping' ], 0, qr/^applied 001 parcels\n1 migration .* now at 001$/, $nothing, 'up of another');
+	runs_like([ 'status', @billing ], 0, qr/^2 applied, 0 pending$/m, $nothing, 'status of a project');
+	runs_like([ 'version', '--project', 'shipping' ], 0, qr/^001$/, $nothing, 'version of a project');
+	runs_like([ 'down', '--project', 'billing' ], 0, qr/^rolled back 002 more\n/, $nothing, 'down of a project');
+	runs_like([ 'pending', @billing ], 0, qr/^002 more\n$/, $nothing, 'pending of a project');
+	runs_like([ 'down', '--project', 'biling' ], 1, $nothing, qr/ERROR: +project "biling" has no migrations/, 'a project that is misspelt');
+	{
+		local $ENV{DBMIGRATE_PROJECT} = 'billing';
+		runs_like([ 'redo', '1' ], 0, qr/1 migration done again/, $nothing, 'DBMIGRATE_PROJECT');
+		runs_like([ 'version', '--project', '' ], 0, qr/^$/, qr/none/, 'the project without a name');
+	}
+	unlink "$work/billing/002_more.sql";
+	runs_like([ 'up', @billing ], 1, $nothing, qr/^  002 more +SELECT migrate.remove\('002', project => 'billing'\);$/m, 'a file of a project is gone');
+}
+
+# Tables, and nothing recorded
+{
+	fresh_work();
+	fresh_database('unmanaged');
+	query('CREATE TABLE customers ()');
+	put('migrations/0000_init.sql', up_down('CREATE TABLE init ();', 'DROP TABLE init;'));
+	runs_like(['up'], 1, qr/^$/, qr/nothing is recorded as applied in this database.*public\.customers.*migrate\.manage.*failed, nothing was changed/s, 'up of an unmanaged database');
+	runs_like(['manage'], 2, $nothing, qr/manage wants a reason/);
+	runs_like([ 'manage', 'the tables come from the installer' ], 0, $nothing, qr/nothing counts as applied/);
+	runs_like(['up'], 0, qr/^applied 0000 init\n/, $nothing, 'then up');
+	is(query(q{SELECT reason FROM migrate.history WHERE action = 'manage'}), 'the tables come from the installer', 'the reason is kept');
+}
+
+# A count with a leading zero is a version
+runs_like([ $_, '014' ], 2, $nothing, qr/wants a number of migrations, not "014"\nhint: dbmigrate $_ --to VERSION/) foreach qw(up down);
+
+# Who may not ask what the database is, is careful
+{
+	fresh_work();
+	fresh_database('careful');
+	query(q{CREATE ROLE careful LOGIN; GRANT USAGE ON SCHEMA migrate TO careful;
+		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO careful; REVOKE EXECUTE ON FUNCTION migrate.environment FROM careful;
+		GRANT CREATE ON SCHEMA public TO careful});
+	put('migrations/1_a.sql', up_down('CREATE TABLE a ();', 'DROP TABLE a;'));
+	{
+		local $ENV{PGUSER} = 'careful';
+		runs_like(['up'], 1, $nothing, qr/may be a production database: careful may not call migrate.environment\(\).*wants a confirmation/s, 'up, environment not known');
+		runs_like([ 'up', '--environment', 'test' ], 1, $nothing, qr/is not test: its environment is not known/, 'up, another environment');
+		runs_like([ 'up', '--yes' ], 0, qr/^applied 1 a/, qr/may be a production database/, 'up, environment not known, confirmed');
+	}
+	query(q{GRANT EXECUTE ON FUNCTION migrate.environment TO careful});
+	local $ENV{PGUSER} = 'careful';
+	local $ENV{PGOPTIONS} = '-c dbmigrate.environment=test';
+	runs_like([ 'up', '--environment', 'test' ], 1, $nothing, qr/permission denied to set parameter "dbmigrate.environment"/, 'an environment of PGOPTIONS');
 }
 
 # Many files are one statement
