@@ -24,13 +24,13 @@ function approve: -
 function baseline: -
 function check_target: -
 function create: author EXECUTE
-function environment: reader EXECUTE
+function environment: reader EXECUTE, deployer EXECUTE
 function forget_schema: -
 function load: -
 function manage: -
 function mark_applied: -
 function mark_pending: -
-function pending: reader EXECUTE
+function pending: reader EXECUTE, deployer EXECUTE
 function redo: deployer EXECUTE
 function remove: author EXECUTE
 function require: reader EXECUTE
@@ -40,7 +40,7 @@ function script_sha256: -
 function state: -
 function status: reader EXECUTE
 function status_json: reader EXECUTE
-function version: reader EXECUTE
+function version: reader EXECUTE, deployer EXECUTE
 function version_key: -
 schema migrate: reader USAGE, author USAGE, deployer USAGE, database_owner USAGE
 sequence history_id_seq: database_owner SELECT

@@ -1,0 +1,228 @@
+# The command, run by a superuser in the database of somebody who must not be
+# one: whatever he has planted, and whatever he has called things, nothing of
+# it is executed, and nothing of it steers the terminal.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Path qw(make_path remove_tree);
+use FindBin;
+use IPC::Run;
+use lib "$FindBin::RealBin/../attack";
+use Attack;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $command = abs_path("$FindBin::RealBin/../../bin/dbmigrate");
+my $node = Attack::start_server();
+my $work = PostgreSQL::Test::Utils::tempdir();
+
+delete @ENV{ grep { /^(PG|DBMIGRATE_|DATABASE_URL|NO_COLOR|LC_|LANG)/ and $_ !~ /^(PG_|PGCTL)/ } keys %ENV };
+%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'boss', PGDATABASE => 'attack', LC_ALL => 'C.UTF-8');
+$ENV{PATH} = $node->config_data('--bindir') . ":$ENV{PATH}";
+
+sub dbmigrate
+{
+	my @arguments = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ 'sh', $command, @arguments ], '<', \undef, '>', \$out, '2>', \$err,
+		init => sub { chdir $work or die }, IPC::Run::timeout(120));
+	return ($? >> 8, $out, $err);
+}
+
+sub put
+{
+	my ($file, $content) = @_;
+
+	make_path("$work/migrations");
+	open my $handle, '>:raw', "$work/migrations/$file" or die "$file: $!";
+	print $handle $content;
+	close $handle or die;
+	return;
+}
+
+sub query { return $node->safe_psql('attack', $_[0]); }
+
+#
+# What is planted ahead of pg_catalog
+#
+
+$node->safe_psql('postgres', 'ALTER DATABASE attack OWNER TO mallory');
+Attack::plant($node);
+$node->safe_psql('attack', 'ALTER DATABASE attack SET search_path = hostile, pg_catalog, public', extra_params => [ '-U', 'mallory' ]);
+Attack::songs($node);
+$node->psql('attack', q{SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text}, extra_params => [ '-U', 'boss' ]);
+like(Attack::songs($node), qr/for boss/, 'what is planted sings for whoever steps on it');
+
+put("00${_}_m.sql", "-- Up Migration\nCREATE TABLE public.m$_ ();\n-- Down Migration\nDROP TABLE public.m$_;\n") foreach 1 .. 4;
+my @calls = (
+	[0, 'init'], [0, 'push'], [0, 'status'], [0, 'status', '--json'], [ 3, 'status', '--check' ], [0, 'pending'], [0, 'version'],
+	[0, 'manage', 'a test'], [0, 'up', '1'], [0, 'up', '--to', '003'], [0, 'up'], [0, 'down'], [0, 'redo', '2'], [0, 'down', '--to', '001'],
+	[0, 'version'], [0, 'up', '--registered'], [0, 'status'], [0, 'up'],
+	[1, 'baseline', '004'], [0, 'down', '--to', '0'], [0, 'baseline', '002'], [0, 'status'], [1, 'down', '99'], [0, 'create', 'one more'],
+	[1, 'adopt', '--dry-run'], [1, 'adopt']);
+foreach my $call (@calls)
+{
+	my ($expected, @arguments) = @$call;
+	my ($code, $out, $err) = dbmigrate(@arguments);
+
+	is($code, $expected, "dbmigrate @arguments") or diag($out, $err);
+	is(Attack::songs($node), '', "dbmigrate @arguments: nothing sings");
+}
+
+# Production asks for more, and so does another tool's table.
+query(q{
+	DELETE FROM migrate.applied; DELETE FROM migrate.migration;
+	ALTER DATABASE attack SET dbmigrate.environment = 'production';
+	CREATE TABLE public.pgmigrations (id pg_catalog.int4, name pg_catalog.text, run_on pg_catalog.timestamp);
+	INSERT INTO public.pgmigrations VALUES (1, '001_m', pg_catalog.now()), (2, '002_m', pg_catalog.now())});
+remove_tree("$work/migrations");
+put("00${_}_m.sql", "-- Up Migration\nCREATE TABLE public.m$_ ();\n-- Down Migration\nDROP TABLE public.m$_;\n") foreach 1 .. 4;
+foreach my $call ([0, 'adopt', '--dry-run'], [0, 'adopt', '--yes'], [1, 'up'], [0, 'up', '--yes'], [0, 'down', '--yes'], [0, 'redo', '--yes'], [0, 'status'])
+{
+	my ($expected, @arguments) = @$call;
+	my ($code, $out, $err) = dbmigrate(@arguments);
+
+	is($code, $expected, "in production: dbmigrate @arguments") or diag($out, $err);
+	is(Attack::songs($node), '', "in production: dbmigrate @arguments: nothing sings");
+}
+$node->safe_psql('postgres', 'ALTER DATABASE attack RESET search_path');
+
+#
+# What a terminal gets to see
+#
+
+my $steering = qr/[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]/;
+my %bad = (BEL => "\x07", ESC => "\x1b[2J", DEL => "\x7f", backspace => "\x08", CSI => "\xc2\x9b2J", override => "\xe2\x80\xae");
+
+sub is_harmless
+{
+	my ($name, @arguments) = @_;
+	my ($code, $out, $err) = dbmigrate(@arguments);
+
+	unlike("$out$err", $steering, "$name: dbmigrate @arguments");
+	return ($code, $out, $err);
+}
+
+foreach my $what (sort keys %bad)
+{
+	my $text = $bad{$what};
+	my $name = "bad $text name";
+	my $ident = $name =~ s/"/""/gr;
+
+	$node->safe_psql('postgres', qq{CREATE DATABASE "$ident" OWNER mallory; CREATE ROLE "$ident" LOGIN SUPERUSER});
+	{
+		local $ENV{PGDATABASE} = $name;
+		local $ENV{PGUSER} = $name;
+		is_harmless("$what in a database and a role", 'status');
+		is_harmless("$what in a database and a role", 'init');
+		$node->safe_psql($name, qq{ALTER DATABASE "$ident" SET dbmigrate.environment = E'$text'});
+		is_harmless("$what in the environment", 'status');
+		is_harmless("$what in the environment", 'up', '--environment', 'test');
+		remove_tree("$work/migrations");
+		put('001_says.sql', "DO \$x\$ BEGIN RAISE NOTICE E'says $text'; RAISE WARNING USING MESSAGE = E'warns $text', HINT = E'hint $text'; END \$x\$;");
+		my ($code, $out, $err) = is_harmless("$what in a notice", 'up');
+		is($code, 0, "$what in a notice: it ran") or diag($out, $err);
+		put("002_f$text.sql", 'SELECT 2;');
+		is_harmless("$what in a file's name", $_) foreach qw(push status pending up);
+		unlink glob "$work/migrations/002*";
+		put('003_fails.sql', "DO \$x\$ BEGIN RAISE EXCEPTION E'fails $text'; END \$x\$;");
+		($code, $out, $err) = is_harmless("$what in an error", 'up');
+		is($code, 1, "$what in an error: it failed");
+		like($err, qr/failed, nothing was changed/, "$what in an error: and says so");
+	}
+	local $ENV{PGDATABASE} = "no $text such";
+	is_harmless("$what in what does not exist", 'status');
+	local $ENV{DATABASE_URL} = "postgres://$text/x";
+	is_harmless("$what in a URL", 'status');
+	$node->safe_psql('postgres', qq{DROP DATABASE "$ident"; DROP ROLE "$ident"});
+}
+
+#
+# What it says of a run is true
+#
+
+query('ALTER DATABASE attack RESET dbmigrate.environment; DROP EXTENSION dbmigrate; DROP TABLE public.pgmigrations; CREATE EXTENSION dbmigrate');
+query(q{SELECT migrate.manage('a test')});
+
+# A script's own notice does not pass for ours.
+remove_tree("$work/migrations");
+put('001_liar.sql', "DO \$x\$ BEGIN RAISE NOTICE 'applied migration 999 \"never was\"'; RAISE NOTICE E'\\nNOTICE:  applied migration 998 \"nor this\"'; END \$x\$;");
+my ($code, $out, $err) = dbmigrate('up');
+is($code, 0, 'a script that lies runs') or diag($err);
+like($out, qr/^applied 001 liar\n1 migration applied /, 'what was applied is said, and nothing else');
+unlike($out, qr/99[89]/, 'nothing that a script says is a line of ours');
+like($err, qr/999 "never was"/, 'what it says is shown as its own');
+
+# Who may run, and not ask for the version, is told what has become of the run.
+query(q{
+	CREATE ROLE deployer LOGIN;
+	GRANT CREATE ON SCHEMA public TO deployer;
+	GRANT USAGE ON SCHEMA migrate TO deployer;
+	GRANT EXECUTE ON FUNCTION migrate.apply, migrate.rollback, migrate.environment TO deployer;
+	SELECT migrate.add('002', 'there', 'CREATE TABLE public.really_there ()', 'DROP TABLE public.really_there')});
+{
+	local $ENV{PGUSER} = 'deployer';
+	($code, $out, $err) = dbmigrate('up', '--registered');
+	is($code, 0, 'up without the right to ask for the version') or diag($out, $err);
+	like($out, qr/^applied 002 there\n1 migration applied in [0-9.]+ s$/m, 'is told what was done');
+	unlike($err, qr/nothing was changed/, 'and nothing untrue');
+	is(query(q{SELECT to_regclass('public.really_there')}), 'really_there', 'it is there');
+	($code, $out, $err) = dbmigrate('down');
+	is($code, 0, 'down without that right') or diag($out, $err);
+	is(query(q{SELECT to_regclass('public.really_there')}), '', 'it is gone');
+}
+
+# What fails at COMMIT, after everything has run.
+remove_tree("$work/migrations");
+put('001_liar.sql', "DO \$x\$ BEGIN RAISE NOTICE 'applied migration 999 \"never was\"'; RAISE NOTICE E'\\nNOTICE:  applied migration 998 \"nor this\"'; END \$x\$;");
+put('002_there.sql', "-- Up Migration\nCREATE TABLE public.really_there ();\n-- Down Migration\nDROP TABLE public.really_there;");
+put('003_late.sql', 'CREATE TABLE public.late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO public.late VALUES (1), (1);');
+($code, $out, $err) = dbmigrate('up', '--registered');
+($code, $out, $err) = dbmigrate('up');
+is($code, 1, 'a deferred constraint that fails at COMMIT');
+like($err, qr/duplicate key.*failed, nothing was changed/s, 'says that nothing was changed');
+like($out, qr/failed: none of the above stays\n\z/, 'on stdout, too, which has said that something was applied');
+is(query(q{SELECT to_regclass('public.late')}), '', 'and nothing was');
+
+#
+# Files, links, addresses, temporary files
+#
+
+remove_tree("$work/migrations");
+put('001_a.sql', 'SELECT 1;');
+open my $secret, '>', "$work/secret" or die;
+print $secret "s3cr3t\n";
+close $secret;
+symlink "$work/secret", "$work/migrations/002_link.sql" or die;
+($code, $out, $err) = dbmigrate('push');
+is($code, 1, 'a link to a file is refused');
+like($err, qr/002_link\.sql: is a symbolic link/, 'and said so');
+unlike("$out$err", qr/s3cr3t/, 'what it leads to is not shown');
+unlink "$work/migrations/002_link.sql";
+
+foreach my $url ("postgres:///attack\nsecond", "postgres:///attack?sslpassword=s3cr3t", "postgres:///attack?SSLPassword=s3cr3t")
+{
+	local $ENV{DATABASE_URL} = $url;
+	($code, $out, $err) = dbmigrate('status');
+	is($code, 2, 'a URL that cannot be used safely: ' . $url =~ s/\n/ /r);
+	unlike("$out$err", qr/s3cr3t/, 'and its password is not shown');
+}
+
+# Somebody has made what could be our folder, as links to his own.
+{
+	local $ENV{TMPDIR} = "$work/tmp";
+	make_path("$work/tmp", "$work/his");
+	my $script = 'for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do ln -s "$HIS" "$TMPDIR/dbmigrate.$$.$i"; done; exec sh "$0" "$@"';
+	local $ENV{HIS} = "$work/his";
+	my ($o, $e) = ('', '');
+	IPC::Run::run([ 'sh', '-c', $script, $command, 'version', '--registered' ], '<', \undef, '>', \$o, '2>', \$e,
+		init => sub { chdir $work or die }, IPC::Run::timeout(60));
+	is($? >> 8, 0, 'names that somebody has foreseen') or diag($o, $e);
+	is(join(' ', map { s{.*/}{}r } glob "$work/his/*"), '', 'nothing of ours is in his folder');
+}
+
+$node->stop;
+done_testing();
