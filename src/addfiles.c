@@ -122,7 +122,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 			trouble->file = main_file(migration)->path;
 			throw_troubles(list_make1(trouble));
 		}
-		dbm_store_warn(&migration->registration);
+		dbm_store_warn(&migration->registration, strcmp(outcome, "unchanged") != 0);
 		if (migration->is_code && strcmp(outcome, "added") == 0)
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),

@@ -32,6 +32,9 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+/* The first version whose SQL objects this library can be used with. */
+#define OLDEST_SERVED "1.0"
+
 /* Columns of the queries that return migrations. */
 enum
 {
@@ -58,6 +61,7 @@ static SPIPlanPtr plan_read_down = NULL;
 
 static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
 static void look_up_extension(DbmExtension *ext);
+static void check_version(const char *version);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
 
@@ -469,13 +473,36 @@ look_up_extension(DbmExtension *ext)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"dbmigrate\" is not installed in this database"),
 				 errhint("CREATE EXTENSION dbmigrate;")));
-	if (strcmp(version, DBMIGRATE_VERSION) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"dbmigrate\" and its library have different versions"),
-				 errdetail("The extension is version %s, the library is version %s.",
-						   version, DBMIGRATE_VERSION),
-				 errhint("ALTER EXTENSION dbmigrate UPDATE TO '%s';", DBMIGRATE_VERSION)));
+	check_version(version);
+}
+
+/*
+ * A library serves the SQL objects of its own version and of older ones, back
+ * to OLDEST_SERVED, so that a server's new files do not stop the databases in
+ * which nobody has run ALTER EXTENSION yet.  It knows nothing of newer ones:
+ * those are met by a session that still holds the library from before.
+ */
+static void
+check_version(const char *version)
+{
+	const char *ours = dbm_version_canonical(DBMIGRATE_VERSION);
+	const char *theirs;
+	bool		is_newer;
+
+	if (strcmp(version, DBMIGRATE_VERSION) == 0)
+		return;
+	theirs = dbm_version_canonical(version);
+	is_newer = theirs && dbm_version_compare(theirs, ours) > 0;
+	if (theirs && !is_newer && dbm_version_compare(theirs, dbm_version_canonical(OLDEST_SERVED)) >= 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"dbmigrate\" and its library have different versions"),
+			 errdetail("The extension is version %s; the library that this session has loaded is version %s, and serves versions from %s on.",
+					   version, DBMIGRATE_VERSION, OLDEST_SERVED),
+			 is_newer ?
+			 errhint("Connect again; if that does not help, the server has the library of an older version.") :
+			 errhint("ALTER EXTENSION dbmigrate UPDATE;")));
 }
 
 static List *

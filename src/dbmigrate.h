@@ -796,7 +796,7 @@ extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *
 extern void dbm_trouble_throw(const DbmTrouble *trouble);
 extern void dbm_store_read(DbmRegistration *wanted);
 extern void dbm_store_throw_refused(const DbmRegistration *wanted);
-extern void dbm_store_warn(const DbmRegistration *wanted);
+extern void dbm_store_warn(const DbmRegistration *wanted, bool is_news);
 extern DbmTrouble *dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted,
 								   const DbmStored *stored);
 extern bool dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted);

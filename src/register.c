@@ -74,7 +74,7 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		dbm_trouble_throw(trouble);
 	dbm_catalog_close();
-	dbm_store_warn(&wanted);
+	dbm_store_warn(&wanted, strcmp(result, "unchanged") != 0);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
@@ -106,7 +106,7 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 			break;
 	}
 	dbm_catalog_close();
-	dbm_store_warn(&wanted);
+	dbm_store_warn(&wanted, true);
 	PG_RETURN_TEXT_P(cstring_to_text(wanted.version));
 }
 
@@ -182,7 +182,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	record.run = dbm_catalog_next_run(&ext);
 	dbm_record_history(&ext, &record);
 	dbm_catalog_close();
-	dbm_store_warn(&wanted);
+	dbm_store_warn(&wanted, true);
 	PG_RETURN_VOID();
 }
 

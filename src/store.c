@@ -98,9 +98,12 @@ dbm_store_throw_refused(const DbmRegistration *wanted)
 		dbm_throw_problem(wanted->refused, wanted->refused->refused, &label, NULL);
 }
 
-/* Say what is registered but cannot be run, at least not here. */
+/*
+ * Say what is registered but cannot be run, at least not here; and, if it is
+ * new ("is_news"), what will not do anything.
+ */
 void
-dbm_store_warn(const DbmRegistration *wanted)
+dbm_store_warn(const DbmRegistration *wanted, bool is_news)
 {
 	for (int is_up = 1; is_up >= 0; is_up--)
 	{
@@ -123,7 +126,7 @@ dbm_store_warn(const DbmRegistration *wanted)
 					 script->is_forgiven ?
 					 errhint("The migration is registered, but cannot be rolled back before this is mended.") :
 					 errhint("It is registered, but will not be run unless this server can read it.")));
-		else if (script->ncommands == 0 &&
+		else if (is_news && script->ncommands == 0 &&
 				 (is_up || (script->len > 0 && wanted->file_name == NULL)))
 			ereport(WARNING,
 					(errmsg("%s contains no statement", dbm_label_text(&label)),

@@ -144,6 +144,7 @@ sub under_caret
 # 10 MB in one statement, and a syntax error at its end
 
 ($stderr, $log) = failing(q{
+	SELECT migrate.remove('2');
 	SELECT migrate.add('2', 'é syntax', E'SELECT 1;\nINSERT INTO big VALUES\n'
 	    || (SELECT string_agg(format('(%s, %L)', i, repeat('é', 90)), E',\n') FROM generate_series(1, 60000) i)
 	    || E',\n(1, 2) oops;')});
@@ -165,6 +166,7 @@ is_empty('10 MB and a syntax error');
 
 # 10 MB in one literal that never ends
 ($stderr, $log) = failing(q{
+	SELECT migrate.remove('2');
 	SELECT migrate.add('2', 'open', E'SELECT 1;\nSELECT \'' || repeat('x', 10000000))});
 like($stderr, qr/^WARNING:  42601: .*unterminated quoted string/m, '10 MB of an open literal: there is a warning');
 cmp_ok(length $stderr, '<', $readable, '10 MB of an open literal: the warning is short');
@@ -175,6 +177,7 @@ cmp_ok(length $log, '<', $readable, '10 MB of an open literal: the log of the er
 
 # 10 MB of COPY data, and the last line is wrong
 $node->safe_psql($database, q{
+	SELECT migrate.remove('2');
 	SELECT migrate.add('2', 'copy', E'COPY big FROM stdin;\n'
 	    || (SELECT string_agg(i || E'\t' || repeat('x', 90), E'\n') FROM generate_series(1, 100000) i)
 	    || E'\nwrong\tline\n\\\\.\n')});
