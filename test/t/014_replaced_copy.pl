@@ -35,6 +35,7 @@ $node->start;
 
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION dbmigrate;
+	SELECT migrate.manage('a test');
 	CREATE TABLE local (a int);
 	CREATE TABLE distributed (a int);
 });
