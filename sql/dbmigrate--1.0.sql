@@ -230,7 +230,23 @@ CREATE TYPE migrate.migration_state AS (
     "position"   bigint,
     registered   boolean,
     baseline     boolean,
-    to_run       boolean
+    to_run       boolean,
+    -- what the functions in C want to know of a registered one
+    file_name    text,
+    analyzed_on  integer,
+    checksum     bytea,
+    up_statements integer,
+    up_online    boolean,
+    up_sets_role boolean,
+    unreadable   text,
+    up_author    text,
+    up_sha256    bytea,
+    down_statements integer,
+    down_online  boolean,
+    down_sets_role boolean,
+    down_unreadable text,
+    down_author  text,
+    down_sha256  bytea
 );
 COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns';
 
@@ -295,7 +311,10 @@ BEGIN ATOMIC
            s.can_rollback, s.position, s.registered, s.baseline,
            -- what is applied is not run again, but for a repeatable migration
            s.registered AND (s.position IS NULL OR s.version_key IS NULL)
-           AND s.state NOT IN ('applied', 'skipped', 'superseded')
+           AND s.state NOT IN ('applied', 'skipped', 'superseded'),
+           s.file_name, s.analyzed_on, s.checksum,
+           s.up_statements, s.up_online, s.up_sets_role, s.unreadable, s.up_author, s.up_sha256,
+           s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256
       FROM (
     SELECT coalesce(m.id, a.id) AS id,
            coalesce(m.version, a.version, CASE WHEN m.baseline_key IS NOT NULL THEN substr(m.id, 4) END) AS version,
@@ -336,7 +355,10 @@ BEGIN ATOMIC
            m.down_statements IS NOT NULL AND (m.version_key IS NOT NULL OR m.baseline_key IS NOT NULL) AS can_rollback,
            a.position,
            m.id IS NOT NULL AS registered,
-           m.baseline_key IS NOT NULL AS baseline
+           m.baseline_key IS NOT NULL AS baseline,
+           m.file_name, m.analyzed_on, m.checksum,
+           m.up_statements, m.up_online, m.up_sets_role, m.unreadable, m.up_author, m.up_sha256,
+           m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256
       FROM (SELECT * FROM migrate.migration p WHERE p.project = $2) m
       FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2) a ON a.id = m.id) s;
 END;

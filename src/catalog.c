@@ -46,14 +46,13 @@ enum
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
-	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, " wanted ", m.analyzed_on," \
-	" CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END," \
-	" m.up_statements, m.up_online, m.up_sets_role, m.unreadable, m.up_author, m.up_sha256," \
-	" m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256"
+	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, " wanted ", s.analyzed_on," \
+	" CASE WHEN s.up_statements OPERATOR(pg_catalog.>=) 0 THEN s.checksum END," \
+	" s.up_statements, s.up_online, s.up_sets_role, s.unreadable, s.up_author, s.up_sha256," \
+	" s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256"
 
 #define FROM_STATE \
-	" FROM migrate.state($1, $2) s" \
-	" LEFT JOIN migrate.migration m ON m.project OPERATOR(pg_catalog.=) $2 AND m.id OPERATOR(pg_catalog.=) s.id"
+	" FROM migrate.state($1, $2) s"
 
 static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;

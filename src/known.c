@@ -57,10 +57,9 @@ dbm_known_load(const DbmExtension *ext, const char *schema)
 	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "SELECT s.id, s.version, s.version_key, s.name, s.state, s.position IS NOT NULL,"
-			  " s.registered, CASE WHEN m.up_statements OPERATOR(pg_catalog.>=) 0 THEN m.checksum END, m.up_sha256, m.file_name, s.applied_at, s.applied_by,"
+			  " s.registered, CASE WHEN s.up_statements OPERATOR(pg_catalog.>=) 0 THEN s.checksum END, s.up_sha256, s.file_name, s.applied_at, s.applied_by,"
 			  " h.reason"
 			  " FROM migrate.state($1, $2) s"
-			  " LEFT JOIN migrate.migration m ON m.project OPERATOR(pg_catalog.=) $2 AND m.id OPERATOR(pg_catalog.=) s.id"
 			  " LEFT JOIN migrate.history h ON h.id OPERATOR(pg_catalog.=) s.position"
 			  "  AND h.action OPERATOR(pg_catalog.=) 'adopt'"
 			  " ORDER BY s.version_key NULLS LAST, s.name",

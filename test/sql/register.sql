@@ -123,6 +123,13 @@ SELECT version, state FROM migrate.status() WHERE version::int >= 20;
 SELECT migrate.add('30', 'empty', E'-- nothing\n/* at all */ ;;', '-- nothing either');
 SELECT version, up_statements, down_statements FROM migrate.migration WHERE version = '30';
 
+-- a trigger that makes rows vanish is no endless loop, and no false success
+CREATE FUNCTION reg_vanish() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER vanish BEFORE INSERT OR UPDATE ON migrate.migration FOR EACH ROW EXECUTE FUNCTION reg_vanish();
+SELECT migrate.add('50', 'gone', 'SELECT 1');
+SELECT migrate.add('30', 'empty', 'SELECT 30');
+DROP FUNCTION reg_vanish CASCADE;
+
 -- read only
 BEGIN READ ONLY;
 SELECT migrate.add('40', 'x', 'SELECT 1');
