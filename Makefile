@@ -55,6 +55,7 @@ OBJS = \
 	src/takeover.o \
 	src/target.o \
 	src/targetstate.o \
+	src/temporary.o \
 	src/tokens.o \
 	src/trust.o \
 	src/version.o \

@@ -317,7 +317,7 @@ check_row_security(Relation rel)
 static void
 refuse_replaced_copy(Relation rel)
 {
-	if (ProcessUtility_hook == NULL)
+	if (!dbm_leftover_other_hooks())
 		return;
 	if (listed_in("citus",
 				  "SELECT FROM pg_catalog.pg_dist_partition"

@@ -124,6 +124,7 @@ _PG_init(void)
 							 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("dbmigrate");
+	dbm_leftover_init();
 }
 
 /*

@@ -11,6 +11,7 @@
 #ifndef DBMIGRATE_H
 #define DBMIGRATE_H
 
+#include "catalog/objectaddress.h"
 #include "common/sha2.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -361,11 +362,28 @@ extern void dbm_deferred_flush(void);
 
 typedef struct DbmLeftover DbmLeftover;
 
+extern void dbm_leftover_init(void);
+extern bool dbm_leftover_other_hooks(void);
 extern List *dbm_leftover_callers_cursors(void);
 extern DbmLeftover *dbm_leftover_begin(List *cursors, bool restricted);
 extern void dbm_leftover_expect(DbmLeftover *leftover, const char *sql);
 extern void dbm_leftover_take(DbmLeftover *leftover);
 extern void dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors);
+extern void dbm_leftover_abort(void);
+
+/* temporary.c */
+
+typedef struct DbmTemporary
+{
+	ObjectAddress object;
+	const char *name;			/* or NULL */
+	Oid			owner;			/* or InvalidOid */
+} DbmTemporary;
+
+extern Oid	dbm_temporary_schema(void);
+extern List *dbm_temporary_objects(void);
+extern void dbm_temporary_refuse_strangers(void);
+extern void dbm_temporary_drop_new(List *before, CommandId began);
 
 /* shadow.c */
 

@@ -161,6 +161,7 @@ run_section(Section *section, void (*body) (Section *))
 		edata = CopyErrorData();
 		FlushErrorState();
 		dbm_script_running = false;
+		dbm_leftover_abort();
 		/* the message must not go out in a client_encoding the script has set */
 		AtEOXact_GUC(false, guc_level);
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
@@ -187,6 +188,7 @@ run_script(Section *section)
 {
 	List	   *path = fetch_search_path(true);
 
+	dbm_temporary_refuse_strangers();
 	dbm_refuse_shadows(path);
 	section->execution->search_path = names_of_schemas(path);
 	run_statements(section);

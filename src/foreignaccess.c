@@ -38,6 +38,8 @@
 
 static void check_caller(const DbmForeignTable *table);
 static void check_caller_session(const DbmForeignTable *table);
+static void refuse_rows_of_others(const DbmForeignTable *table, char relkind, const char *ref,
+								  const char *grant);
 static void check_owner(const DbmForeignTable *table);
 static bool may_select(const DbmForeignTable *table, Oid role);
 static void pin(const char *name, const char *value);
@@ -194,14 +196,20 @@ check_caller_session(const DbmForeignTable *table)
 								 quote_identifier(GetUserNameFromId(GetUserId(), false)));
 	Oid			temp;
 	Oid			temp_toast;
+	ListCell   *lc;
 
 	if (table->relkind == RELKIND_VIEW || table->relkind == RELKIND_FOREIGN_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("%s %s is not read for who could not become its owner",
-						table->relkind == RELKIND_VIEW ? "view" : "foreign table", table->ref),
-				 errdetail("A history is read with its owner's rights, and it is no table with rows of its own."),
-				 errhint("Call it as the owner \"%s\" or a superuser, or: %s", owner ? owner : "", grant)));
+		refuse_rows_of_others(table, table->relkind, table->ref, grant);
+	/* a partition may be a foreign table as well */
+	foreach(lc, find_all_inheritors(table->oid, NoLock, NULL))
+	{
+		char	   *schema = get_namespace_name(get_rel_namespace(lfirst_oid(lc)));
+		char	   *name = get_rel_name(lfirst_oid(lc));
+
+		if (schema && name && get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			refuse_rows_of_others(table, RELKIND_FOREIGN_TABLE,
+								  quote_qualified_identifier(schema, name), grant);
+	}
 	GetTempNamespaceState(&temp, &temp_toast);
 	if (OidIsValid(temp))
 		ereport(ERROR,
@@ -209,6 +217,19 @@ check_caller_session(const DbmForeignTable *table)
 				 errmsg("table %s is not read in a session that has had temporary objects", table->ref),
 				 errdetail("A history is read with its owner's rights, and the owner's functions could take them for something else."),
 				 errhint("Connect again, or: %s", grant)));
+}
+
+static void
+refuse_rows_of_others(const DbmForeignTable *table, char relkind, const char *ref, const char *grant)
+{
+	const char *owner = GetUserNameFromId(table->owner, true);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s %s is not read for who could not become its owner",
+					relkind == RELKIND_VIEW ? "view" : "foreign table", ref),
+			 errdetail("A history is read with its owner's rights, and it is no table with rows of its own."),
+			 errhint("Call it as the owner \"%s\" or a superuser, or: %s", owner ? owner : "", grant)));
 }
 
 /* The caller's rights do not count for reading; tell whose do. */

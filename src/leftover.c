@@ -15,25 +15,17 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
-#include "catalog/pg_namespace.h"
 #include "commands/prepare.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/portal.h"
 
@@ -63,29 +55,68 @@ struct DbmLeftover
 	List	   *dropped_at_end; /* OIDs of those that were */
 
 	/* if restricted: */
-	List	   *temporary;		/* ObjectAddress, what pg_temp held */
+	List	   *names;			/* those that PREPARE was given */
+	List	   *temporary;		/* DbmTemporary, what pg_temp held */
 	List	   *prepared;		/* Prepared */
 	CommandId	began;
 };
 
 static SPIPlanPtr plan_cursors = NULL;
 
+/* Of the restricted script that is running, or NULL. */
+static DbmLeftover *watched = NULL;
+static ProcessUtility_hook_type next_utility_hook = NULL;
+
+static void watch_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+						  ProcessUtilityContext context, ParamListInfo params,
+						  QueryEnvironment *environment, DestReceiver *dest,
+						  QueryCompletion *completion);
+
 static uint64 find_cursors(void);
-static Oid	temp_namespace(void);
-static List *temporary_objects(void);
-static List *depending_on(Oid class, Oid object);
 static List *prepared_statements(void);
 static void drop_expected(DbmLeftover *leftover);
 static void close_cursors(DbmLeftover *leftover);
 static bool is_callers(DbmLeftover *leftover, Portal portal);
-static void drop_temporary(DbmLeftover *leftover);
-static char *describe(const ObjectAddress *object);
-static bool is_listed(List *objects, const ObjectAddress *object);
-static void refuse_changed(DbmLeftover *leftover);
-static bool is_changed(const ObjectAddress *object, CommandId since);
-static bool has_new_dependency(const ObjectAddress *object, bool as_referenced, CommandId since);
 static void deallocate(DbmLeftover *leftover);
 static bool was_prepared(DbmLeftover *leftover, const Prepared *statement);
+
+/*
+ * PREPARE is not undone by an error, and after one no list of all prepared
+ * statements can be had.  So see it while a restricted script runs.
+ */
+void
+dbm_leftover_init(void)
+{
+	next_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = watch_utility;
+}
+
+/* Does some other extension see utility statements as well? */
+bool
+dbm_leftover_other_hooks(void)
+{
+	return ProcessUtility_hook != watch_utility || next_utility_hook != NULL;
+}
+
+static void
+watch_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	if (watched && IsA(pstmt->utilityStmt, PrepareStmt))
+	{
+		MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(watched));
+
+		watched->names = lappend(watched->names,
+								 pstrdup(((PrepareStmt *) pstmt->utilityStmt)->name));
+		MemoryContextSwitchTo(caller);
+	}
+	if (next_utility_hook)
+		next_utility_hook(pstmt, query, read_only_tree, context, params, environment, dest, completion);
+	else
+		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, environment, dest,
+								completion);
+}
 
 /*
  * The cursors that the statement which called us has opened before; those of
@@ -124,10 +155,11 @@ dbm_leftover_begin(List *cursors, bool restricted)
 	leftover->restricted = restricted;
 	if (restricted)
 	{
-		leftover->temporary = temporary_objects();
+		leftover->temporary = dbm_temporary_objects();
 		leftover->prepared = prepared_statements();
 		leftover->began = GetCurrentCommandId(true);
 		CommandCounterIncrement();
+		watched = leftover;
 	}
 	return leftover;
 }
@@ -155,7 +187,7 @@ dbm_leftover_expect(DbmLeftover *leftover, const char *sql)
 		action = ((CreateTableAsStmt *) tree)->into->onCommit;
 	}
 	if (action == ONCOMMIT_DROP &&
-		!(OidIsValid(temp_namespace()) && OidIsValid(get_relname_relid(relation->relname, temp_namespace()))))
+		!(OidIsValid(dbm_temporary_schema()) && OidIsValid(get_relname_relid(relation->relname, dbm_temporary_schema()))))
 		leftover->expected = relation->relname;
 }
 
@@ -165,9 +197,9 @@ dbm_leftover_take(DbmLeftover *leftover)
 {
 	Oid			table;
 
-	if (leftover->expected == NULL || !OidIsValid(temp_namespace()))
+	if (leftover->expected == NULL || !OidIsValid(dbm_temporary_schema()))
 		return;
-	table = get_relname_relid(leftover->expected, temp_namespace());
+	table = get_relname_relid(leftover->expected, dbm_temporary_schema());
 	leftover->expected = NULL;
 	if (OidIsValid(table))
 	{
@@ -195,8 +227,34 @@ dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors)
 	if (leftover->restricted)
 	{
 		deallocate(leftover);
-		drop_temporary(leftover);
+		dbm_temporary_drop_new(leftover->temporary, leftover->began);
 	}
+	watched = NULL;
+}
+
+/*
+ * The script has failed, and the transaction, or a part of it, is going to be
+ * aborted: nothing that reads a catalog is possible any more.
+ */
+void
+dbm_leftover_abort(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, watched ? watched->names : NIL)
+	{
+		const char *name = lfirst(lc);
+		PreparedStatement *found = FetchPreparedStatement(name, false);
+		Prepared	statement = {.name = name};
+
+		if (found == NULL)
+			continue;
+		statement.when = found->prepare_time;
+		statement.text = found->plansource->query_string;
+		if (!was_prepared(watched, &statement))
+			DropPreparedStatement(name, false);
+	}
+	watched = NULL;
 }
 
 /*
@@ -280,174 +338,10 @@ drop_expected(DbmLeftover *leftover)
 		ObjectAddressSet(object, RelationRelationId, lfirst_oid(lc));
 		/* a script that drops or moves it itself is free to do so */
 		if (OidIsValid(get_rel_namespace(object.objectId)) &&
-			get_rel_namespace(object.objectId) == temp_namespace())
+			get_rel_namespace(object.objectId) == dbm_temporary_schema())
 			performDeletion(&object, DROP_CASCADE, PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
 	}
 	CommandCounterIncrement();
-}
-
-static Oid
-temp_namespace(void)
-{
-	Oid			temp;
-	Oid			toast;
-
-	GetTempNamespaceState(&temp, &toast);
-	return temp;
-}
-
-static List *
-temporary_objects(void)
-{
-	return OidIsValid(temp_namespace()) ? depending_on(NamespaceRelationId, temp_namespace()) : NIL;
-}
-
-/* Everything that has a dependency on an object, of whatever kind. */
-static List *
-depending_on(Oid class, Oid object)
-{
-	List	   *objects = NIL;
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		ObjectAddress *found = palloc(sizeof(ObjectAddress));
-
-		ObjectAddressSet(*found, form->classid, form->objid);
-		objects = lappend(objects, found);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return objects;
-}
-
-/* Drop what a restricted script has left in pg_temp. */
-static void
-drop_temporary(DbmLeftover *leftover)
-{
-	ObjectAddresses *doomed = new_object_addresses();
-	StringInfoData list;
-	ListCell   *lc;
-
-	initStringInfo(&list);
-	refuse_changed(leftover);
-	foreach(lc, temporary_objects())
-	{
-		ObjectAddress *object = lfirst(lc);
-
-		if (is_listed(leftover->temporary, object))
-			continue;
-		add_exact_object_address(object, doomed);
-		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", describe(object));
-	}
-	if (list.len == 0)
-		return;
-	performMultipleDeletions(doomed, DROP_CASCADE, PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
-	CommandCounterIncrement();
-	ereport(NOTICE,
-			(errmsg("dropped what the script left in the session"),
-			 errdetail("%s.", list.data)));
-}
-
-/* With pg_temp for the schema's real name, which means nothing to anybody. */
-static char *
-describe(const ObjectAddress *object)
-{
-	char	   *schema = psprintf("%s.", get_namespace_name(temp_namespace()));
-	char	   *description = getObjectDescription(object, true);
-	char	   *found;
-
-	if (description == NULL)
-		return NULL;
-	while ((found = strstr(description, schema)) != NULL)
-	{
-		char	   *rest = found + strlen(schema);
-
-		memcpy(found, "pg_temp.", strlen("pg_temp."));
-		memmove(found + strlen("pg_temp."), rest, strlen(rest) + 1);
-	}
-	return dbm_without_control(description);
-}
-
-static bool
-is_listed(List *objects, const ObjectAddress *object)
-{
-	ListCell   *lc;
-
-	foreach(lc, objects)
-	{
-		const ObjectAddress *other = lfirst(lc);
-
-		if (other->classId == object->classId && other->objectId == object->objectId)
-			return true;
-	}
-	return false;
-}
-
-/* The caller's own temporary things must be as they were. */
-static void
-refuse_changed(DbmLeftover *leftover)
-{
-	ListCell   *lc;
-
-	foreach(lc, leftover->temporary)
-	{
-		const ObjectAddress *object = lfirst(lc);
-		char	   *description = describe(object);
-
-		if (description && is_changed(object, leftover->began))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("the script changed temporary %s, which it did not make",
-							description),
-					 errdetail("What it has put there could be executed later with the rights of \"%s\".",
-							   GetUserNameFromId(dbm_stronger_user(), true)),
-					 errhint("Drop it before the run; or log in as \"%s\" instead of SET ROLE.",
-							 GetUserNameFromId(GetUserId(), true))));
-	}
-}
-
-/*
- * Whatever can be executed is an object of its own that depends on the one it
- * is for (a trigger, a rule, a default, a constraint, an index), or makes the
- * dependencies of that one anew (the body of a function, a column's type).
- */
-static bool
-is_changed(const ObjectAddress *object, CommandId since)
-{
-	return has_new_dependency(object, true, since) || has_new_dependency(object, false, since);
-}
-
-static bool
-has_new_dependency(const ObjectAddress *object, bool as_referenced, CommandId since)
-{
-	bool		found = false;
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], as_referenced ? Anum_pg_depend_refclassid : Anum_pg_depend_classid,
-				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], as_referenced ? Anum_pg_depend_refobjid : Anum_pg_depend_objid,
-				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object->objectId));
-	scan = systable_beginscan(rel, as_referenced ? DependReferenceIndexId : DependDependerIndexId,
-							  true, NULL, 2, keys);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		found = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
-			HeapTupleHeaderGetCmin(tuple->t_data) >= since;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
 }
 
 static List *

@@ -1,96 +1,85 @@
 /*-------------------------------------------------------------------------
  *
  * shadow.c
- *	  Temporary relations that hide permanent ones from a script.
+ *	  Temporary relations and types that hide permanent ones from a script.
  *
  * pg_temp is searched first, unless the search_path says otherwise.  A
  * migration that means "users" must not change a temporary table of that name
- * and count as applied.
+ * and count as applied.  Nor must one that means the type "email": a temporary
+ * domain runs its check as whoever runs the script, and in a SECURITY DEFINER
+ * function that is somebody else than who made the domain.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
 
-static List *relations_in(Oid schema);
+static void refuse_relation(Oid relation, const char *name, List *hidden_schemas);
 static List *indexes_of(Oid relation);
-static void refuse_if_shadow(Oid relation, List *hidden_schemas);
+static void refuse_if_hiding_relation(const char *kind, const char *name, List *hidden_schemas);
+static void refuse_if_hiding_type(const char *kind, const char *name, List *hidden_schemas);
+static void refuse(const char *kind, const char *name, const char *hidden_kind, Oid hidden_schema);
 static const char *kind_of(char relkind);
+static const char *kind_of_type(Oid type);
 
 /*
- * Error 55000 if a temporary relation of this session hides a permanent one
- * that is in the search_path "path" (OIDs, in order).  Costs nothing in a
- * session without temporary relations.
+ * Error 55000 if a temporary relation or type of this session hides a
+ * permanent one that is in the search_path "path" (OIDs, in order).  Costs
+ * nothing in a session without temporary objects.
  */
 void
 dbm_refuse_shadows(List *path)
 {
-	Oid			temp;
-	Oid			toast;
 	List	   *hidden_schemas = NIL;
 	bool		seen = false;
 	ListCell   *lc;
 
-	GetTempNamespaceState(&temp, &toast);
-	if (!OidIsValid(temp))
+	if (!OidIsValid(dbm_temporary_schema()))
 		return;
 	foreach(lc, path)
 	{
-		/* what the system's catalogs are called is nobody's table */
-		if (seen && lfirst_oid(lc) != PG_CATALOG_NAMESPACE)
+		if (seen)
 			hidden_schemas = lappend_oid(hidden_schemas, lfirst_oid(lc));
-		seen |= lfirst_oid(lc) == temp;
+		seen |= lfirst_oid(lc) == dbm_temporary_schema();
 	}
-	foreach(lc, hidden_schemas ? relations_in(temp) : NIL)
-		refuse_if_shadow(lfirst_oid(lc), hidden_schemas);
+	if (hidden_schemas == NIL)
+		return;
+	foreach(lc, dbm_temporary_objects())
+	{
+		const DbmTemporary *own = lfirst(lc);
+
+		if (own->object.classId == RelationRelationId)
+			refuse_relation(own->object.objectId, own->name, hidden_schemas);
+		else if (own->object.classId == TypeRelationId)
+			refuse_if_hiding_type(kind_of_type(own->object.objectId), own->name, hidden_schemas);
+	}
 }
 
-/* All relations of a schema, indexes included. */
-static List *
-relations_in(Oid schema)
+/* The same for its indexes, and for the type of its rows. */
+static void
+refuse_relation(Oid relation, const char *name, List *hidden_schemas)
 {
-	List	   *relations = NIL;
-	List	   *indexes = NIL;
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	const char *kind = kind_of(get_rel_relkind(relation));
 	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
-	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == RelationRelationId)
-			relations = lappend_oid(relations, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	foreach(lc, relations)
-		indexes = list_concat(indexes, indexes_of(lfirst_oid(lc)));
-	return list_concat(relations, indexes);
+	refuse_if_hiding_relation(kind, name, hidden_schemas);
+	foreach(lc, indexes_of(relation))
+		refuse_if_hiding_relation(kind_of(get_rel_relkind(lfirst_oid(lc))), get_rel_name(lfirst_oid(lc)),
+								  hidden_schemas);
+	if (OidIsValid(get_rel_type_id(relation)))
+		refuse_if_hiding_type(kind, name, hidden_schemas);
 }
 
 static List *
@@ -111,27 +100,46 @@ indexes_of(Oid relation)
 }
 
 static void
-refuse_if_shadow(Oid relation, List *hidden_schemas)
+refuse_if_hiding_relation(const char *kind, const char *name, List *hidden_schemas)
 {
-	char	   *name = get_rel_name(relation);
 	ListCell   *lc;
 
 	foreach(lc, name ? hidden_schemas : NIL)
 	{
-		Oid			schema = lfirst_oid(lc);
-		Oid			hidden = get_relname_relid(name, schema);
+		Oid			hidden = get_relname_relid(name, lfirst_oid(lc));
+
+		/* what the system's catalogs are called is nobody's table */
+		if (OidIsValid(hidden) && lfirst_oid(lc) != PG_CATALOG_NAMESPACE)
+			refuse(kind, name, kind_of(get_rel_relkind(hidden)), lfirst_oid(lc));
+	}
+}
+
+static void
+refuse_if_hiding_type(const char *kind, const char *name, List *hidden_schemas)
+{
+	ListCell   *lc;
+
+	foreach(lc, name ? hidden_schemas : NIL)
+	{
+		Oid			hidden = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+											 ObjectIdGetDatum(lfirst_oid(lc)));
 
 		if (OidIsValid(hidden))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("temporary %s \"%s\" hides %s \"%s.%s\"",
-							kind_of(get_rel_relkind(relation)), name,
-							kind_of(get_rel_relkind(hidden)), get_namespace_name(schema), name),
-					 errdetail("A migration that names \"%s\" would mean the temporary one.", name),
-					 errhint("DROP %s pg_temp.%s; or, if a migration made it, let that one drop it at its end, or create it with ON COMMIT DROP.",
-							 asc_toupper(kind_of(get_rel_relkind(relation)), strlen(kind_of(get_rel_relkind(relation)))),
-							 quote_identifier(name))));
+			refuse(kind, name, kind_of_type(hidden), lfirst_oid(lc));
 	}
+}
+
+static void
+refuse(const char *kind, const char *name, const char *hidden_kind, Oid hidden_schema)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("temporary %s \"%s\" hides %s \"%s.%s\"", kind, name, hidden_kind,
+					get_namespace_name(hidden_schema), name),
+			 errdetail("A migration that names \"%s\" would mean the temporary one.", name),
+			 errhint("DROP %s pg_temp.%s; or, if a migration made it, let that one drop it at its end%s.",
+					 asc_toupper(kind, strlen(kind)), quote_identifier(name),
+					 strcmp(kind, "table") == 0 ? ", or create it with ON COMMIT DROP" : "")));
 }
 
 static const char *
@@ -155,4 +163,10 @@ kind_of(char relkind)
 		default:
 			return "table";
 	}
+}
+
+static const char *
+kind_of_type(Oid type)
+{
+	return get_typtype(type) == TYPTYPE_DOMAIN ? "domain" : "type";
 }

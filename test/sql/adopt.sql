@@ -544,6 +544,22 @@ SELECT mode FROM pg_locks WHERE relation = 'adopt.diesel_migrations'::regclass A
 ROLLBACK;
 RESET ROLE;
 DROP TABLE diesel_migrations;
+-- but what is elsewhere was shown to the owner alone, be it one partition
+SET client_min_messages = warning;
+CREATE FOREIGN DATA WRAPPER adopt_wrapper;
+CREATE SERVER adopt_server FOREIGN DATA WRAPPER adopt_wrapper;
+CREATE TABLE split_history (version text, run_on timestamp) PARTITION BY LIST (version);
+CREATE FOREIGN TABLE split_far PARTITION OF split_history FOR VALUES IN ('1') SERVER adopt_server;
+GRANT SELECT ON split_history TO regress_dbmigrate_adopter;
+SET ROLE regress_dbmigrate_adopter;
+\set VERBOSITY terse
+SELECT * FROM migrate.adopt('split_history', version_column => 'version', dry_run => true);
+\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+DROP TABLE split_history;
+DROP FOREIGN DATA WRAPPER adopt_wrapper CASCADE;
+RESET client_min_messages;
 
 -- types of the owner's own are turned into text as the owner
 CREATE TYPE word AS ENUM ('001_a', '002_b');

@@ -125,8 +125,40 @@ BEGIN;
 DO $$ BEGIN EXECUTE 'DECLARE low_held CURSOR WITH HOLD FOR SELECT 1'; PERFORM migrate.apply(); END $$;
 ROLLBACK;
 SELECT migrate.remove('8');
+-- nor may they be taken away, so that their names mean something else
+SELECT migrate.add('8', 'drops', 'DROP TABLE low_mine');
+SELECT version FROM migrate.apply();
+\echo :LAST_ERROR_SQLSTATE
+SELECT migrate.add('8', 'renames', 'ALTER TABLE low_mine RENAME TO low_other');
+SELECT version FROM migrate.apply();
+SELECT migrate.add('8', 'discards', 'DISCARD TEMP');
+SELECT version FROM migrate.apply();
+SELECT migrate.add('8', 'sets a function', 'ALTER FUNCTION pg_temp.low_mine() SET search_path = low');
+SELECT version FROM migrate.apply();
+SELECT migrate.remove('8');
+TABLE low_mine;
 DROP TABLE low_mine;
 DROP FUNCTION pg_temp.low_mine;
+
+-- an error does not undo PREPARE
+SELECT migrate.add('8', 'fails', $$
+    DO $d$ BEGIN
+        EXECUTE 'DEALLOCATE low_mine';
+        EXECUTE 'PREPARE low_mine AS SELECT low.up(''prepared by a failed script'')';
+    END $d$;
+    PREPARE low_new AS SELECT 1;
+    SELECT 1 / 0 $$);
+PREPARE low_mine AS SELECT 'prepared';
+PREPARE low_kept AS SELECT 'kept';
+SELECT version FROM migrate.apply();
+BEGIN;
+SAVEPOINT s;
+SELECT version FROM migrate.apply();
+ROLLBACK TO s;
+COMMIT;
+SELECT name FROM pg_prepared_statements;
+DEALLOCATE low_kept;
+SELECT migrate.remove('8');
 
 -- an approval may say that the script may set the role: by somebody who may act as the session's user
 SELECT migrate.add('8', 'raises', 'CREATE TEMP TABLE low_stays (a int); RESET ROLE; SELECT low.up(''approved'')');
@@ -140,6 +172,30 @@ RESET ROLE;
 SELECT to_regclass('pg_temp.low_stays');
 TABLE low_canary;
 DROP TABLE low_stays;
+
+-- in a SECURITY DEFINER function pg_temp is the weaker one's
+CREATE SCHEMA low_target;
+CREATE SCHEMA low_types;
+CREATE DOMAIN low_types.email AS text;
+CREATE FUNCTION public.low_deploy() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+    $$ SELECT version FROM migrate.apply(schema => 'low_target', extra_search_path => 'low_types', project => 'low') $$;
+SELECT migrate.add('1', 'means a domain', 'SELECT ''x''::email', project => 'low');
+SELECT migrate.add('2', 'sets the path', 'SET search_path = low_types; SELECT ''x''::email', project => 'low');
+SET SESSION AUTHORIZATION regress_dbmigrate_app;
+CREATE FUNCTION pg_temp.trap(text) RETURNS boolean LANGUAGE sql AS $$ INSERT INTO public.low_canary VALUES ('trap', current_user); SELECT true $$;
+CREATE DOMAIN pg_temp.email AS text CHECK (pg_temp.trap(VALUE));
+SELECT low_deploy();
+\echo :LAST_ERROR_SQLSTATE
+DROP DOMAIN pg_temp.email;
+CREATE TEMP TABLE email (a text CHECK (pg_temp.trap(a)));
+SELECT low_deploy();
+DROP TABLE pg_temp.email;
+DROP FUNCTION pg_temp.trap;
+SELECT low_deploy();
+SET SESSION AUTHORIZATION regress_dbmigrate_dba;
+TABLE low_canary;
+DROP FUNCTION public.low_deploy;
+DROP SCHEMA low_target, low_types CASCADE;
 
 DROP EXTENSION dbmigrate;
 RESET SESSION AUTHORIZATION;

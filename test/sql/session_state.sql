@@ -112,6 +112,18 @@ CREATE TEMP TABLE state_t (a int CONSTRAINT state_index PRIMARY KEY);
 CREATE INDEX state_index ON public.state_users (a);
 SELECT version FROM migrate.apply();
 DROP TABLE state_t;
+-- the same for types, and for the type of a table's rows
+CREATE DOMAIN public.state_domain AS int;
+CREATE TYPE pg_temp.state_domain AS ENUM ('a');
+SELECT version FROM migrate.apply();
+DROP TYPE pg_temp.state_domain;
+CREATE DOMAIN pg_temp.text AS int;
+SELECT version FROM migrate.apply();
+DROP DOMAIN pg_temp.text;
+CREATE TEMP TABLE state_domain (a int);
+SELECT version FROM migrate.apply();
+DROP TABLE pg_temp.state_domain;
+DROP DOMAIN state_domain;
 -- unless pg_temp is searched later, or there is a target schema
 CREATE TEMP TABLE state_users (a int);
 SELECT migrate.add('20', 'elsewhere', $$ CREATE TABLE state_elsewhere (a int); DROP TABLE state_elsewhere $$);
