@@ -80,8 +80,7 @@ send_notice(const char *text)
 	send_field(&message, PG_DIAG_SEVERITY_NONLOCALIZED, "NOTICE");
 	send_field(&message, PG_DIAG_SQLSTATE, unpack_sql_state(ERRCODE_SUCCESSFUL_COMPLETION));
 	send_field(&message, PG_DIAG_MESSAGE_PRIMARY, text);
-	if (error_context_stack)
-		send_field(&message, PG_DIAG_CONTEXT, GetErrorContextStack());
+	send_field(&message, PG_DIAG_CONTEXT, error_context_stack ? GetErrorContextStack() : NULL);
 	send_field(&message, PG_DIAG_SOURCE_FILE, "progress.c");
 	send_field(&message, PG_DIAG_SOURCE_LINE, CppAsString2(__LINE__));
 	send_field(&message, PG_DIAG_SOURCE_FUNCTION, "dbm_progress_notice");
@@ -89,9 +88,12 @@ send_notice(const char *text)
 	pq_endmessage(&message);
 }
 
+/* Nothing for NULL: a context may be empty although there are callbacks for it. */
 static void
 send_field(StringInfo message, char field, const char *value)
 {
+	if (value == NULL)
+		return;
 	pq_sendbyte(message, field);
 	pq_sendstring(message, value);
 }

@@ -65,5 +65,13 @@ is(scalar(grep { /^NOTICE:  (applied|rolled back) migration \d+ "(café|last)"$/
 is($shown, $all, 'log_min_messages = log: the client has them');
 unlike($log, qr/NOTICE/, 'and the log has not');
 
+# a statement with parameters has a callback for the context, which says nothing
+$node->safe_psql('postgres', q{DO 'BEGIN PERFORM migrate.rollback_to(''0''); END'});
+my $file = PostgreSQL::Test::Utils::tempdir() . '/apply.sql';
+append_to_file($file, 'SELECT count(*) FROM migrate.apply(:steps);');
+$node->command_ok([ 'pgbench', '-n', '-M', 'extended', '-t', 1, '-D', 'steps=3', '-f', $file, 'postgres' ],
+	'a statement with parameters');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM migrate.status() WHERE applied_at IS NOT NULL'), '3', 'applied its three');
+
 $node->stop;
 done_testing();
