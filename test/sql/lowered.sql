@@ -126,14 +126,14 @@ DO $$ BEGIN EXECUTE 'DECLARE low_held CURSOR WITH HOLD FOR SELECT 1'; PERFORM mi
 ROLLBACK;
 SELECT migrate.remove('8');
 -- nor may they be taken away, so that their names mean something else
-SELECT migrate.add('8', 'drops', 'DROP TABLE low_mine');
+SELECT migrate.add('8', 'changes mine', 'DROP TABLE low_mine');
 SELECT version FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
-SELECT migrate.add('8', 'renames', 'ALTER TABLE low_mine RENAME TO low_other');
+SELECT migrate.add('8', 'changes mine', 'ALTER TABLE low_mine RENAME TO low_other');
 SELECT version FROM migrate.apply();
-SELECT migrate.add('8', 'discards', 'DISCARD TEMP');
+SELECT migrate.add('8', 'changes mine', 'DISCARD TEMP');
 SELECT version FROM migrate.apply();
-SELECT migrate.add('8', 'sets a function', 'ALTER FUNCTION pg_temp.low_mine() SET search_path = low');
+SELECT migrate.add('8', 'changes mine', 'ALTER FUNCTION pg_temp.low_mine() SET search_path = low');
 SELECT version FROM migrate.apply();
 SELECT migrate.remove('8');
 TABLE low_mine;
