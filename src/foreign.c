@@ -322,6 +322,9 @@ describe(Oid oid, bool searching)
 	if (table->schema == NULL)
 		return NULL;
 	table->ref = quote_qualified_identifier(table->schema, table->name);
+	/* no tool's, but made to be shown to whoever looks for one */
+	if (searching && dbm_has_control(table->ref))
+		return NULL;
 	appendStringInfo(&shape, " %s", table->ref);
 	describe_columns(table, columns, &shape);
 	if (!recognise(table, columns, searching) && searching)
@@ -355,7 +358,7 @@ describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape)
 		}
 		ReleaseSysCache(tuple);
 	}
-	table->all_columns = list.data;
+	table->all_columns = dbm_without_control(list.data);
 }
 
 static bool

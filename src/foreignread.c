@@ -152,20 +152,25 @@ value(const Reader *reader, DbmForeignColumn column, bool *isnull)
 						 reader->columns[column], isnull);
 }
 
-/* NULL for NULL, and hexadecimal digits for a bytea. */
+/*
+ * NULL for NULL, and hexadecimal digits for a bytea.  What it says is going to
+ * be shown to others: so without control characters.
+ */
 static char *
 text_value(const Reader *reader, DbmForeignColumn column)
 {
 	bool		isnull;
 	Datum		datum = value(reader, column, &isnull);
+	char	   *result;
 
 	if (isnull)
 		return NULL;
 	if (reader->types[column] == BYTEAOID)
 		return TextDatumGetCString(DirectFunctionCall2(binary_encode, datum,
 													   CStringGetTextDatum("hex")));
-	return SPI_getvalue(SPI_tuptable->vals[reader->row], SPI_tuptable->tupdesc,
-						reader->columns[column]);
+	result = SPI_getvalue(SPI_tuptable->vals[reader->row], SPI_tuptable->tupdesc,
+						  reader->columns[column]);
+	return dbm_without_control(result);
 }
 
 static int64

@@ -54,12 +54,14 @@ dbm_has_control(const char *text)
 	return false;
 }
 
-/* The same text with a ? for each control character. */
+/* The same text with a ? for each control character; a copy. */
 char *
 dbm_without_control(const char *text)
 {
 	StringInfoData buf;
 
+	if (!dbm_has_control(text))
+		return pstrdup(text);
 	initStringInfo(&buf);
 	for (const char *p = text; *p; p += pg_mblen(p))
 	{

@@ -333,7 +333,7 @@ dbm_refuse_unmanaged(const DbmExtension *ext)
 	foreach(lc, tables)
 	{
 		if (foreach_current_index(lc) < TABLES_NAMED)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", (char *) lfirst(lc));
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", dbm_without_control(lfirst(lc)));
 		else
 			appendStringInfoString(&names, " and more");
 	}

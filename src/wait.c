@@ -93,7 +93,8 @@ describe_holder(const DbmExtension *ext, const DbmWait *wait)
 	pgstat_clear_backend_activity_snapshot();
 	dbm_query(ext, psprintf(query, conflicting_modes(wait->mode), tag_condition(&wait->tag)),
 			  &params, SPI_OK_SELECT);
-	return SPI_processed > 0 ? dbm_column_text(0, 1) : "It was held by a process that has just ended.";
+	/* a prepared transaction is called as somebody likes */
+	return SPI_processed > 0 ? dbm_without_control(dbm_column_text(0, 1)) : "It was held by a process that has just ended.";
 }
 
 /* The rows of pg_locks about a tag. */

@@ -571,6 +571,15 @@ SELECT version, name, applied_at FROM migrate.adopt('odd_history', version_colum
 SELECT version, name, applied_at FROM migrate.adopt('odd_history', version_column => 'what', dry_run => true);
 DROP TABLE odd_history;
 
+-- nor do its names and rows reach a terminal as they are
+DO $$ BEGIN EXECUTE format('CREATE TABLE %I (version text, applied_at timestamptz)', E'migrations\x1b[2J'); END $$;
+SELECT count(*) FROM migrate.adopt(dry_run => true);
+DO $$ BEGIN EXECUTE format('DROP TABLE %I', E'migrations\x1b[2J'); END $$;
+CREATE TABLE rude_migrations (version text, applied_at timestamptz, name text);
+INSERT INTO rude_migrations VALUES ('1', '2023-01-01', E'a\x1b[2Jb\nERROR:  c\u009b');
+SELECT version, name, detail FROM migrate.adopt('rude_migrations', dry_run => true);
+DROP TABLE rude_migrations;
+
 -- a trap: what planning a query on the table would run is not run for a
 -- table that nobody named; what is called like our operators never
 CREATE FUNCTION sprung() RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE WARNING ''sprung''; RETURN true; END';

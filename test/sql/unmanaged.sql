@@ -28,6 +28,10 @@ DROP VIEW unm_tenant.v;
 -- tables where unqualified names go
 SET search_path = unm, unm_other;
 SELECT version FROM migrate.apply();
+-- whose names may be somebody else's
+DO $$ BEGIN EXECUTE format('CREATE TABLE unm.%I (a int)', E'a\x1b[2J'); END $$;
+SELECT version FROM migrate.apply();
+DO $$ BEGIN EXECUTE format('DROP TABLE unm.%I', E'a\x1b[2J'); END $$;
 \echo :LAST_ERROR_SQLSTATE
 SELECT version FROM migrate.apply_to('0000');
 SELECT version FROM migrate.apply(1);

@@ -281,6 +281,15 @@ $node->safe_psql('held', q{
 $node->safe_psql('held', q{COMMIT PREPARED 'release 43'});
 is( value('held', q{SELECT string_agg(version || ' ' || state, ', ' ORDER BY version) FROM migrate.status()}),
 	'1 applied, 2 applied', 'COMMIT PREPARED makes the run count');
+$node->safe_psql('held', q{SELECT migrate.add('3', 'three', 'CREATE TABLE three ()')});
+$node->safe_psql('held', qq{
+	BEGIN;
+	SELECT FROM migrate.apply();
+	PREPARE TRANSACTION E'\\x1b[2J';
+	});
+$node->psql('held', "SET dbmigrate.lock_wait = 0;\nSELECT FROM migrate.apply()", on_error_stop => 0, stderr => \$stderr);
+like($stderr, qr/prepared transaction "\?\[2J"/, 'a gid reaches a terminal without control characters');
+$node->safe_psql('held', q{ROLLBACK PREPARED E'\x1b[2J'});
 
 # Advisory locks of the application
 
