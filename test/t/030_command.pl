@@ -162,6 +162,8 @@ foreach (@shells)
 		qr{^migrations/(\d{14})_two\.up\.sql\nmigrations/\1_two\.down\.sql\n$}, $nothing);
 	unlike($both, qr/\Q@{[ substr $made, 11, 14 ]}\E/, "$shell: a second file has a version of its own");
 	runs_like([$_], 1, $nothing, qr/nothing is filled in: .*\Q$made\E/s, "$_ of new files as they are") foreach 'up', 'push';
+	symlink 'migrations', "$work/linked" or die;
+	runs_like([ 'push', '-d', 'linked' ], 1, $nothing, qr/nothing is filled in: /, 'push of a directory that is a link');
 	put($made, up_down('SELECT 1;', ''));
 	unlike((runs_like(['up'], 1, $nothing, qr/nothing is filled in: /))[2], qr/\Q$made\E/, "$shell: a filled one is not named");
 	runs_like(['create'], 2, $nothing, qr/create wants a name/);
@@ -429,6 +431,8 @@ EOF
 	my %urls = (
 		"postgres://$ENV{PGUSER}:$encoded\@/secret?$query" => $password,
 		"postgresql:///secret?user=$ENV{PGUSER}&$query&password=$encoded" => $password,
+		"postgresql:///secret?user=$ENV{PGUSER}&$query&PASSWORD=$encoded" => $password,
+		"postgresql:///secret?user=$ENV{PGUSER}&$query&p%61ssword=$encoded" => $password,
 		"postgres://$ENV{PGUSER}:plainXq7\@/secret?schema=public&$query&pgbouncer=true" => 'plainXq7',
 		"postgres://$ENV{PGUSER}:with\@at\@/secret?$query" => 'with@at',
 		"postgres://$ENV{PGUSER}\@/secret?$query" => 'none',

@@ -6,17 +6,20 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
+use Encode ();
 use File::Path qw(make_path remove_tree);
 use FindBin;
 use IPC::Run;
 use lib "$FindBin::RealBin/../attack";
 use Attack;
+use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $command = abs_path("$FindBin::RealBin/../../bin/dbmigrate");
 my $node = Attack::start_server();
 my $work = PostgreSQL::Test::Utils::tempdir();
+my @shell = ('sh');
 
 delete @ENV{ grep { /^(PG|DBMIGRATE_|DATABASE_URL|NO_COLOR|LC_|LANG)/ and $_ !~ /^(PG_|PGCTL)/ } keys %ENV };
 %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'boss', PGDATABASE => 'attack', LC_ALL => 'C.UTF-8');
@@ -27,9 +30,16 @@ sub dbmigrate
 	my @arguments = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ 'sh', $command, @arguments ], '<', \undef, '>', \$out, '2>', \$err,
-		init => sub { chdir $work or die }, IPC::Run::timeout(120));
+	start(\$out, \$err, @arguments)->finish;
 	return ($? >> 8, $out, $err);
+}
+
+sub start
+{
+	my ($out, $err, @arguments) = @_;
+
+	return IPC::Run::start([ @shell, $command, @arguments ], '<', \undef, '>', $out, '2>', $err,
+		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT' }, IPC::Run::timeout(120));
 }
 
 sub put
@@ -42,6 +52,18 @@ sub put
 	close $handle or die;
 	return;
 }
+
+# The files of the directory are these, and no others.
+sub files
+{
+	my %content = @_;
+
+	remove_tree("$work/migrations");
+	put($_, $content{$_}) foreach sort keys %content;
+	return;
+}
+
+sub up_down { return "-- Up Migration\n$_[0]\n-- Down Migration\n$_[1]\n"; }
 
 sub query { return $node->safe_psql('attack', $_[0]); }
 
@@ -56,7 +78,8 @@ Attack::songs($node);
 $node->psql('attack', q{SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text}, extra_params => [ '-U', 'boss' ]);
 like(Attack::songs($node), qr/for boss/, 'what is planted sings for whoever steps on it');
 
-put("00${_}_m.sql", "-- Up Migration\nCREATE TABLE public.m$_ ();\n-- Down Migration\nDROP TABLE public.m$_;\n") foreach 1 .. 4;
+my @four = map { ("00${_}_m.sql" => up_down("CREATE TABLE public.m$_ ();", "DROP TABLE public.m$_;")) } 1 .. 4;
+files(@four);
 my @calls = (
 	[0, 'init'], [0, 'push'], [0, 'status'], [0, 'status', '--json'], [ 3, 'status', '--check' ], [0, 'pending'], [0, 'version'],
 	[0, 'manage', 'a test'], [0, 'up', '1'], [0, 'up', '--to', '003'], [0, 'up'], [0, 'down'], [0, 'redo', '2'], [0, 'down', '--to', '001'],
@@ -72,14 +95,22 @@ foreach my $call (@calls)
 	is(Attack::songs($node), '', "dbmigrate @arguments: nothing sings");
 }
 
+# Two that have no file: that is refused, with commands to forget them.
+query(q{SELECT migrate.add('009', 'nobody''s', 'SELECT 1'); SELECT migrate.add(NULL, 'nobody''s', 'SELECT 1')});
+Attack::songs($node);
+files(@four);
+my ($code, $out, $err) = dbmigrate('up');
+is($code, 1, 'what has no file is refused') or diag($out, $err);
+like($err, qr/^  009 nobody's +SELECT migrate\.remove\('009'\);\n  R__nobody's +SELECT migrate\.remove\('R__nobody''s'\);$/m, 'with what forgets it');
+is(Attack::songs($node), '', 'what has no file: nothing sings');
+
 # Production asks for more, and so does another tool's table.
 query(q{
 	DELETE FROM migrate.applied; DELETE FROM migrate.migration;
 	ALTER DATABASE attack SET dbmigrate.environment = 'production';
 	CREATE TABLE public.pgmigrations (id pg_catalog.int4, name pg_catalog.text, run_on pg_catalog.timestamp);
 	INSERT INTO public.pgmigrations VALUES (1, '001_m', pg_catalog.now()), (2, '002_m', pg_catalog.now())});
-remove_tree("$work/migrations");
-put("00${_}_m.sql", "-- Up Migration\nCREATE TABLE public.m$_ ();\n-- Down Migration\nDROP TABLE public.m$_;\n") foreach 1 .. 4;
+files(@four);
 foreach my $call ([0, 'adopt', '--dry-run'], [0, 'adopt', '--yes'], [1, 'up'], [0, 'up', '--yes'], [0, 'down', '--yes'], [0, 'redo', '--yes'], [0, 'status'])
 {
 	my ($expected, @arguments) = @$call;
@@ -95,7 +126,9 @@ $node->safe_psql('postgres', 'ALTER DATABASE attack RESET search_path');
 #
 
 my $steering = qr/[\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]/;
-my %bad = (BEL => "\x07", ESC => "\x1b[2J", DEL => "\x7f", backspace => "\x08", CSI => "\xc2\x9b2J", override => "\xe2\x80\xae");
+my %bad = (
+	BEL => "\x07", ESC => "\x1b[2J", DEL => "\x7f", backspace => "\x08", CR => "\rx",
+	CSI => "\xc2\x9b2J", override => "\xe2\x80\xae", isolate => "\xe2\x81\xa6");
 
 sub is_harmless
 {
@@ -121,10 +154,10 @@ foreach my $what (sort keys %bad)
 		$node->safe_psql($name, qq{ALTER DATABASE "$ident" SET dbmigrate.environment = E'$text'});
 		is_harmless("$what in the environment", 'status');
 		is_harmless("$what in the environment", 'up', '--environment', 'test');
-		remove_tree("$work/migrations");
-		put('001_says.sql', "DO \$x\$ BEGIN RAISE NOTICE E'says $text'; RAISE WARNING USING MESSAGE = E'warns $text', HINT = E'hint $text'; END \$x\$;");
-		my ($code, $out, $err) = is_harmless("$what in a notice", 'up');
+		files('001_says.sql' => "DO \$x\$ BEGIN RAISE NOTICE E'says $text'; RAISE WARNING USING MESSAGE = E'warns $text', HINT = E'hint $text'; END \$x\$;");
+		($code, $out, $err) = is_harmless("$what in a notice", 'up');
 		is($code, 0, "$what in a notice: it ran") or diag($out, $err);
+		is_harmless("$what in who has run it", 'status');
 		put("002_f$text.sql", 'SELECT 2;');
 		is_harmless("$what in a file's name", $_) foreach qw(push status pending up);
 		unlink glob "$work/migrations/002*";
@@ -135,6 +168,7 @@ foreach my $what (sort keys %bad)
 	}
 	local $ENV{PGDATABASE} = "no $text such";
 	is_harmless("$what in what does not exist", 'status');
+	is_harmless("$what in an argument", $text);
 	local $ENV{DATABASE_URL} = "postgres://$text/x";
 	is_harmless("$what in a URL", 'status');
 	$node->safe_psql('postgres', qq{DROP DATABASE "$ident"; DROP ROLE "$ident"});
@@ -144,16 +178,35 @@ foreach my $what (sort keys %bad)
 # What it says of a run is true
 #
 
+# Runs with a psql that is this script; the true one is $psql in it.
+sub with_psql
+{
+	my ($script, @arguments) = @_;
+
+	make_path("$work/bin");
+	open my $handle, '>', "$work/bin/psql" or die;
+	print $handle "#!/bin/sh\npsql='" . $node->config_data('--bindir') . "/psql'\n$script\n";
+	close $handle or die;
+	chmod 0755, "$work/bin/psql" or die;
+	local $ENV{PATH} = "$work/bin:$ENV{PATH}";
+	return dbmigrate(@arguments);
+}
+
 query('ALTER DATABASE attack RESET dbmigrate.environment; DROP EXTENSION dbmigrate; DROP TABLE public.pgmigrations; CREATE EXTENSION dbmigrate');
 query(q{SELECT migrate.manage('a test')});
 
 # A script's own notice does not pass for ours.
-remove_tree("$work/migrations");
-put('001_liar.sql', "DO \$x\$ BEGIN RAISE NOTICE 'applied migration 999 \"never was\"'; RAISE NOTICE E'\\nNOTICE:  applied migration 998 \"nor this\"'; END \$x\$;");
-my ($code, $out, $err) = dbmigrate('up');
+my @liar = ('001_liar.sql' => q{DO $x$ BEGIN
+	RAISE NOTICE 'applied migration 999 "never was"';
+	RAISE NOTICE E'\nNOTICE:  applied migration 998 "nor this"';
+	RAISE NOTICE E'x\npsql:/tmp/dbmigrate.x/sql:1: NOTICE:  applied migration 997 "nor this"\npsql:/tmp/dbmigrate.x/sql:1: NOTICE:  x';
+	RAISE NOTICE USING MESSAGE = 'rolled back migration 996 "' || repeat('x', 2000) || '"';
+END $x$;});
+files(@liar);
+($code, $out, $err) = dbmigrate('up');
 is($code, 0, 'a script that lies runs') or diag($err);
 like($out, qr/^applied 001 liar\n1 migration applied /, 'what was applied is said, and nothing else');
-unlike($out, qr/99[89]/, 'nothing that a script says is a line of ours');
+unlike($out, qr/99[6-9]/, 'nothing that a script says is a line of ours');
 like($err, qr/999 "never was"/, 'what it says is shown as its own');
 
 # Who may run, and not ask for the version, is told what has become of the run.
@@ -175,24 +228,120 @@ query(q{
 	is(query(q{SELECT to_regclass('public.really_there')}), '', 'it is gone');
 }
 
-# What fails at COMMIT, after everything has run.
-remove_tree("$work/migrations");
-put('001_liar.sql', "DO \$x\$ BEGIN RAISE NOTICE 'applied migration 999 \"never was\"'; RAISE NOTICE E'\\nNOTICE:  applied migration 998 \"nor this\"'; END \$x\$;");
-put('002_there.sql', "-- Up Migration\nCREATE TABLE public.really_there ();\n-- Down Migration\nDROP TABLE public.really_there;");
-put('003_late.sql', 'CREATE TABLE public.late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO public.late VALUES (1), (1);');
-($code, $out, $err) = dbmigrate('up', '--registered');
+# What fails after something was said to be applied.
+my @there = ('002_there.sql' => up_down('CREATE TABLE public.really_there ();', 'DROP TABLE public.really_there'));
+files(@liar, @there, '003_late.sql' => q{
+	CREATE TABLE public.late (a int); INSERT INTO public.late VALUES (1);
+	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'refused'; END$$;
+	CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON public.late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.refuse()},
+	'004_update.sql' => 'UPDATE public.late SET a = 2');
+dbmigrate('up', '--registered');
 ($code, $out, $err) = dbmigrate('up');
-is($code, 1, 'a deferred constraint that fails at COMMIT');
-like($err, qr/duplicate key.*failed, nothing was changed/s, 'says that nothing was changed');
+is($code, 1, 'a deferred trigger that refuses');
+like($err, qr/refused.*failed, nothing was changed/s, 'says that nothing was changed');
 like($out, qr/failed: none of the above stays\n\z/, 'on stdout, too, which has said that something was applied');
 is(query(q{SELECT to_regclass('public.late')}), '', 'and nothing was');
+
+# The types of a script are not ours.
+files(@liar, @there, '003_domain.sql' => 'CREATE DOMAIN pg_temp.interval AS pg_catalog.interval CHECK (false)');
+($code, $out, $err) = dbmigrate('up');
+is($code, 0, 'a script that leaves a type of its own') or diag($out, $err);
+
+# The connection is lost while COMMIT waits for a standby that is not there:
+# then nobody has said what became of it.  Here it stays.
+$node->append_conf('postgresql.conf', "wal_level = replica\nmax_wal_senders = 1\nsynchronous_standby_names = nobody");
+$node->restart;
+my $waits = q{FROM pg_stat_activity WHERE datname = 'attack' AND wait_event = 'SyncRep'};
+foreach my $case ([ failed => 1, '004', 'four' ], [ interrupted => 130, '005', 'five' ])
+{
+	my ($word, $expected, $version, $table) = @$case;
+
+	put("${version}_$table.sql", up_down("CREATE TABLE public.$table ();", "DROP TABLE public.$table;"));
+	($out, $err) = ('', '');
+	my $run = start(\$out, \$err, 'up');
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $waits") or die 'it does not wait';
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $waits") if $word eq 'failed';
+	$run->signal('INT') if $word eq 'interrupted';
+	$run->finish;
+	is($? >> 8, $expected, "$word during COMMIT: exit code") or diag($out, $err);
+	like($err, qr/^$word while COMMIT was under way: it is not known whether that was done\nhint: dbmigrate status\n/m, "$word during COMMIT: nobody knows");
+	unlike($err, qr/nothing was changed|rolled back/, "$word during COMMIT: nothing untrue is said");
+	like($out, qr/^applied $version $table\n$word: it is not known whether the above stays\n\z/, "$word during COMMIT: nor to who reads stdout alone");
+	is(query("SELECT to_regclass('public.$table')"), $table, "$word during COMMIT: it is there");
+}
+$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
+$node->reload;
+
+# What happens after COMMIT changes nothing any more.
+($code, $out, $err) = with_psql('"$psql" "$@" || exit; case "$*" in *-f*) exit 3; esac', 'redo');
+is($code, 0, 'a psql that fails after COMMIT') or diag($out, $err);
+like($err, qr/^note: committed; what psql did afterwards failed/m, 'is not taken for a run that has');
+my $no_rows = 'case "$*" in *-f*) exec >/dev/null; esac; exec "$psql" "$@"';
+($code, $out, $err) = with_psql($no_rows, 'redo');
+is($code, 0, 'rows that are lost') or diag($out, $err);
+like($err, qr/^note: committed; what was done cannot be shown/m, 'are no failure of the run');
+query(q{SELECT migrate.add('0035', 'orphan', 'SELECT 1')});
+($code, $out, $err) = with_psql($no_rows, 'up');
+is($code, 1, 'rows that are lost, of a run that was refused');
+like($err, qr/would be applied without a file/, 'are no success');
+query(q{SELECT migrate.remove('0035')});
+SKIP:
+{
+	skip 'no /dev/full', 1 unless -e '/dev/full';
+	IPC::Run::run([ @shell, $command, 'redo' ], '<', \undef, '>', '/dev/full', '2>', \$err, init => sub { chdir $work or die });
+	is($? >> 8, 0, 'a run that cannot be printed was one') or diag($err);
+}
+
+# Rows of a list are not made of names.  Most such names can no longer be registered.
+sub rename_repeatable
+{
+	my $id = 'R__' . $_[0] =~ s/'/''/gr;
+
+	query(qq{UPDATE migrate.migration SET id = '$id', name = substr('$id', 4) WHERE version IS NULL});
+	return;
+}
+query(q{SELECT migrate.add(NULL, 'forged', 'SELECT 1')});
+foreach my $what (sort keys %bad)
+{
+	rename_repeatable($bad{$what});
+	is_harmless("$what in a name", $_) foreach qw(status pending up);
+	($code, $out, $err) = is_harmless("$what in a name", 'status', '--json');
+	is_deeply(decode_json($out)->{status}{pendingMigrations}, [ Encode::decode('UTF-8', "R__$bad{$what}") ], "$what in JSON is the same");
+}
+rename_repeatable("z\n\x1forphan\x1f003 cleanup\x1fALTER ROLE author SUPERUSER; --'\a\x7f");
+is_harmless('a forged list', $_) foreach qw(status pending version);
+($code, $out, $err) = is_harmless('a forged list', 'up');
+my @forgets = $err =~ /^  \S.*? (SELECT .*)$/mg;
+is(scalar @forgets, 1, 'a name is one row, whatever is in it') or diag($err);
+query($forgets[0]);
+is(query(q{SELECT count(*) FROM migrate.migration WHERE version IS NULL}), 0, 'and what is to forget it forgets it');
+
+#
+# Every shell
+#
+
+my %shells = (
+	dash => ['dash'], 'busybox sh' => [ 'busybox', 'sh' ], 'bash --posix' => [ 'bash', '--posix' ], mksh => ['mksh'], ksh => ['ksh'],
+	'zsh --emulate sh' => [ 'zsh', '--emulate', 'sh' ]);
+foreach my $shell (sort keys %shells)
+{
+	next unless grep { -x "$_/$shells{$shell}[0]" } split /:/, $ENV{PATH};
+	@shell = @{ $shells{$shell} };
+	query('DELETE FROM migrate.applied; DELETE FROM migrate.migration');
+	files(@liar, '002_all.sql' => "DO \$x\$ BEGIN RAISE NOTICE E'@{[ join ' ', values %bad ]}'; END \$x\$", '003_big.sql' => q{
+		DO $x$ BEGIN RAISE NOTICE '%', repeat('0123456789', 30000); END $x$});
+	($code, $out, $err) = is_harmless($shell, 'up');
+	is($code, 0, "$shell: up") or diag($err);
+	like($out, qr/^applied 001 liar\napplied 002 all\napplied 003 big\n3 migrations applied /, "$shell: what was applied is said");
+	like($err, qr/^NOTICE:  (0123456789){30000}$/m, "$shell: a large message is shown");
+}
+@shell = ('sh');
 
 #
 # Files, links, addresses, temporary files
 #
 
-remove_tree("$work/migrations");
-put('001_a.sql', 'SELECT 1;');
+files('001_a.sql' => 'SELECT 1;');
 open my $secret, '>', "$work/secret" or die;
 print $secret "s3cr3t\n";
 close $secret;
@@ -203,7 +352,8 @@ like($err, qr/002_link\.sql: is a symbolic link/, 'and said so');
 unlike("$out$err", qr/s3cr3t/, 'what it leads to is not shown');
 unlink "$work/migrations/002_link.sql";
 
-foreach my $url ("postgres:///attack\nsecond", "postgres:///attack?sslpassword=s3cr3t", "postgres:///attack?SSLPassword=s3cr3t")
+foreach my $url ("postgres:///attack\nsecond", map { "postgres:///attack?$_=s3cr3t" }
+	qw(sslpassword SSLPassword ssl%70assword oauth_client_secret scram_client_key scram_server_key))
 {
 	local $ENV{DATABASE_URL} = $url;
 	($code, $out, $err) = dbmigrate('status');
