@@ -72,6 +72,18 @@ foreach my $call (@calls)
 	is(Attack::songs($node), '', "dbmigrate @arguments: nothing sings");
 }
 
+# What is pending without a file is listed, too.
+remove_tree("$work/migrations");
+put("00${_}_m.sql", "-- Up Migration\nCREATE TABLE public.m$_ ();\n-- Down Migration\nDROP TABLE public.m$_;\n") foreach 1 .. 4;
+query(q{SELECT migrate.add('0045', 'not in a file', 'SELECT 1', '')});
+{
+	my ($code, $out, $err) = dbmigrate('up');
+
+	is($code, 1, 'dbmigrate up without a file for all') or diag($out, $err);
+	like($err, qr/^  0045 not in a file +SELECT migrate\.remove\('0045'\);$/m, '... says which');
+	is(Attack::songs($node), '', '... and nothing sings');
+}
+
 # Production asks for more, and so does another tool's table.
 query(q{
 	DELETE FROM migrate.applied; DELETE FROM migrate.migration;
