@@ -177,7 +177,7 @@ CREATE TABLE migrate.history (
 );
 COMMENT ON TABLE migrate.history IS 'what happened, in order; rows are added and never changed';
 COMMENT ON COLUMN migrate.history.run IS 'one call of apply, rollback, redo, ...';
-COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, mark_applied, mark_pending, amend, adopt, forget or failed';
+COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, manage, mark_applied, mark_pending, amend, adopt, forget or failed';
 COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id; NULL if the row is about no single one';
 COMMENT ON COLUMN migrate.history.rows IS 'rows inserted, updated, deleted, merged or copied by the script';
 COMMENT ON COLUMN migrate.history.wal_bytes IS 'write-ahead log written by the script';
@@ -231,6 +231,7 @@ CREATE TYPE migrate.migration_state AS (
     registered   boolean,
     baseline     boolean,
     to_run       boolean,
+    runs_here    boolean,
     -- what the functions in C want to know of a registered one
     file_name    text,
     analyzed_on  integer,
@@ -312,6 +313,7 @@ BEGIN ATOMIC
            -- what is applied is not run again, but for a repeatable migration
            s.registered AND (s.position IS NULL OR s.version_key IS NULL)
            AND s.state NOT IN ('applied', 'skipped', 'superseded'),
+           s.runs_here,
            s.file_name, s.analyzed_on, s.checksum,
            s.up_statements, s.up_online, s.up_sets_role, s.unreadable, s.up_author, s.up_sha256,
            s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256
@@ -330,9 +332,7 @@ BEGIN ATOMIC
                          ELSE 'applied' END
                WHEN m.version_key <= (SELECT max(b.version_key) FROM migrate.applied b
                                        WHERE b.target_schema = $1 AND b.project = $2 AND b.baseline) THEN 'applied'
-               WHEN m.environments IS NOT NULL
-                    AND NOT coalesce(lower(migrate.environment())
-                                     = ANY (lower(m.environments::text)::text[]), false) THEN 'skipped'
+               WHEN NOT m.runs_here THEN 'skipped'
                -- the newest baseline script runs first, and only where nothing did
                WHEN m.baseline_key IS NOT NULL
                     AND (EXISTS (SELECT FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2
@@ -356,10 +356,14 @@ BEGIN ATOMIC
            a.position,
            m.id IS NOT NULL AS registered,
            m.baseline_key IS NOT NULL AS baseline,
+           m.runs_here,
            m.file_name, m.analyzed_on, m.checksum,
            m.up_statements, m.up_online, m.up_sets_role, m.unreadable, m.up_author, m.up_sha256,
            m.down_statements, m.down_online, m.down_sets_role, m.down_unreadable, m.down_author, m.down_sha256
-      FROM (SELECT * FROM migrate.migration p WHERE p.project = $2) m
+      FROM (SELECT *,
+                   p.environments IS NULL
+                   OR coalesce(lower(migrate.environment()) = ANY (lower(p.environments::text)::text[]), false) AS runs_here
+              FROM migrate.migration p WHERE p.project = $2) m
       FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2) a ON a.id = m.id) s;
 END;
 COMMENT ON FUNCTION migrate.state(text, text) IS 'every known migration with its state; internal, use migrate.status()';

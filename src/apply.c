@@ -139,6 +139,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	{
 		List	   *repeatables = dbm_catalog_repeatables(&run.ext, run.schema);
 
+		dbm_refuse_elsewhere(&run.ext, list_concat_copy(chosen, repeatables), list_length(chosen));
 		dbm_refuse_scripts(&run.ext, chosen, true);
 		dbm_refuse_scripts(&run.ext, repeatables, true);
 		number_run(&run);
@@ -159,6 +160,7 @@ begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int project_arg)
 {
 	memset(run, 0, sizeof(Run));
 	dbm_check_caller(what);
+	(void) dbm_environment();	/* an error here is not one of a query of ours */
 	InitMaterializedSRF(fcinfo, 0);
 	run->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	run->schema = dbm_text_argument(fcinfo, 1);

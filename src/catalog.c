@@ -39,14 +39,14 @@
 enum
 {
 	COL_ID = 1, COL_VERSION, COL_VERSION_KEY, COL_NAME, COL_STATE, COL_APPLIED, COL_REGISTERED,
-	COL_BASELINE, COL_TO_RUN, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
+	COL_BASELINE, COL_TO_RUN, COL_RUNS_HERE, COL_WANTED, COL_ANALYZED_ON, COL_CHECKSUM,
 	COL_UP_STATEMENTS, COL_UP_ONLINE, COL_UP_SETS_ROLE, COL_UP_UNREADABLE, COL_UP_AUTHOR, COL_UP_SHA256,
 	COL_DOWN_STATEMENTS, COL_DOWN_ONLINE, COL_DOWN_SETS_ROLE, COL_DOWN_UNREADABLE, COL_DOWN_AUTHOR, COL_DOWN_SHA256
 };
 
 #define MIGRATION_COLUMNS(wanted) \
 	"SELECT s.id, s.version, s.version_key, s.name, s.state," \
-	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, " wanted ", s.analyzed_on," \
+	" s.position IS NOT NULL, s.registered, s.baseline, s.to_run, s.runs_here, " wanted ", s.analyzed_on," \
 	" CASE WHEN s.up_statements OPERATOR(pg_catalog.>=) 0 THEN s.checksum END," \
 	" s.up_statements, s.up_online, s.up_sets_role, s.unreadable, s.up_author, s.up_sha256," \
 	" s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256"
@@ -529,6 +529,7 @@ fetch_migration(uint64 row)
 	migration->is_registered = dbm_column_bool(row, COL_REGISTERED);
 	migration->is_baseline = dbm_column_bool(row, COL_BASELINE);
 	migration->to_run = dbm_column_bool(row, COL_TO_RUN);
+	migration->runs_here = dbm_column_bool(row, COL_RUNS_HERE);
 	migration->is_wanted = dbm_column_bool(row, COL_WANTED);
 	migration->analyzed_on = dbm_column_int(row, COL_ANALYZED_ON, 0);
 	migration->checksum = dbm_column_datum(row, COL_CHECKSUM);

@@ -458,6 +458,7 @@ typedef struct DbmMigration
 	bool		is_registered;	/* has a row in migrate.migration */
 	bool		is_baseline;	/* a script that stands for all versions up to its own */
 	bool		to_run;			/* apply has to run it, as far as the state goes */
+	bool		runs_here;		/* it is not limited to other environments */
 	bool		is_wanted;		/* not beyond the version asked for */
 	int			analyzed_on;	/* server major that read the scripts */
 	Datum		checksum;		/* bytea */
@@ -608,6 +609,7 @@ extern void dbm_refuse_unconfirmed(const char *confirm);
 extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen);
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
+extern void dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps);
 extern void dbm_refuse_without_down(const DbmExtension *ext, List *chosen);
 extern void dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *what,
 							 const char *to);

@@ -32,14 +32,6 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
-/* A statement that was there before. */
-typedef struct Prepared
-{
-	const char *name;
-	TimestampTz when;
-	const char *text;
-} Prepared;
-
 /* A cursor of the caller's. */
 typedef struct Cursor
 {
@@ -55,9 +47,8 @@ struct DbmLeftover
 	List	   *dropped_at_end; /* OIDs of those that were */
 
 	/* if restricted: */
-	List	   *names;			/* those that PREPARE was given */
+	List	   *prepared;		/* names of statements */
 	List	   *temporary;		/* DbmTemporary, what pg_temp held */
-	List	   *prepared;		/* Prepared */
 	CommandId	began;
 };
 
@@ -73,16 +64,15 @@ static void watch_utility(PlannedStmt *pstmt, const char *query, bool read_only_
 						  QueryCompletion *completion);
 
 static uint64 find_cursors(void);
-static List *prepared_statements(void);
 static void drop_expected(DbmLeftover *leftover);
 static void close_cursors(DbmLeftover *leftover);
 static bool is_callers(DbmLeftover *leftover, Portal portal);
-static void deallocate(DbmLeftover *leftover);
-static bool was_prepared(DbmLeftover *leftover, const Prepared *statement);
+static List *deallocate(const DbmLeftover *leftover);
+static void notice_deallocated(List *names);
 
 /*
- * PREPARE is not undone by an error, and after one no list of all prepared
- * statements can be had.  So see it while a restricted script runs.
+ * PREPARE is not undone by an error, and after one no query can tell what is
+ * prepared.  So see it while a restricted script runs.
  */
 void
 dbm_leftover_init(void)
@@ -103,12 +93,15 @@ watch_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params,
 			  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	if (watched && IsA(pstmt->utilityStmt, PrepareStmt))
+	const char *name = watched && IsA(pstmt->utilityStmt, PrepareStmt) ?
+		((PrepareStmt *) pstmt->utilityStmt)->name : NULL;
+
+	/* one of that name makes PREPARE fail, and is not the script's */
+	if (name && FetchPreparedStatement(name, false) == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(watched));
 
-		watched->names = lappend(watched->names,
-								 pstrdup(((PrepareStmt *) pstmt->utilityStmt)->name));
+		watched->prepared = lappend(watched->prepared, pstrdup(name));
 		MemoryContextSwitchTo(caller);
 	}
 	if (next_utility_hook)
@@ -156,7 +149,6 @@ dbm_leftover_begin(List *cursors, bool restricted)
 	if (restricted)
 	{
 		leftover->temporary = dbm_temporary_objects();
-		leftover->prepared = prepared_statements();
 		leftover->began = GetCurrentCommandId(true);
 		CommandCounterIncrement();
 		watched = leftover;
@@ -226,7 +218,7 @@ dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors)
 		drop_expected(leftover);
 	if (leftover->restricted)
 	{
-		deallocate(leftover);
+		notice_deallocated(deallocate(leftover));
 		dbm_temporary_drop_new(leftover->temporary, leftover->began);
 	}
 	watched = NULL;
@@ -239,21 +231,8 @@ dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors)
 void
 dbm_leftover_abort(void)
 {
-	ListCell   *lc;
-
-	foreach(lc, watched ? watched->names : NIL)
-	{
-		const char *name = lfirst(lc);
-		PreparedStatement *found = FetchPreparedStatement(name, false);
-		Prepared	statement = {.name = name};
-
-		if (found == NULL)
-			continue;
-		statement.when = found->prepare_time;
-		statement.text = found->plansource->query_string;
-		if (!was_prepared(watched, &statement))
-			DropPreparedStatement(name, false);
-	}
+	if (watched)
+		(void) deallocate(watched);
 	watched = NULL;
 }
 
@@ -344,66 +323,38 @@ drop_expected(DbmLeftover *leftover)
 	CommandCounterIncrement();
 }
 
+/* Deallocate what a restricted script has prepared, and return the names. */
 static List *
-prepared_statements(void)
+deallocate(const DbmLeftover *leftover)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *statements = NIL;
-	bool		isnull;
-
-	if (SPI_execute("SELECT p.name, p.prepare_time, p.statement FROM pg_catalog.pg_prepared_statements p",
-					false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read pg_prepared_statements");
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		Prepared   *statement = palloc(sizeof(Prepared));
-
-		statement->name = dbm_column_text(row, 1);
-		statement->when = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[row],
-															SPI_tuptable->tupdesc, 2, &isnull));
-		statement->text = dbm_column_text(row, 3);
-		statements = lappend(statements, statement);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return statements;
-}
-
-/* Deallocate what a restricted script has prepared. */
-static void
-deallocate(DbmLeftover *leftover)
-{
-	StringInfoData list;
-	ListCell   *lc;
-
-	initStringInfo(&list);
-	foreach(lc, prepared_statements())
-	{
-		const Prepared *statement = lfirst(lc);
-
-		if (was_prepared(leftover, statement))
-			continue;
-		DropPreparedStatement(statement->name, false);
-		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(statement->name));
-	}
-	if (list.len > 0)
-		ereport(NOTICE,
-				(errmsg("deallocated statements that the script prepared"),
-				 errdetail("%s.", dbm_without_control(list.data))));
-}
-
-static bool
-was_prepared(DbmLeftover *leftover, const Prepared *statement)
-{
+	List	   *names = NIL;
 	ListCell   *lc;
 
 	foreach(lc, leftover->prepared)
 	{
-		const Prepared *other = lfirst(lc);
+		const char *name = lfirst(lc);
 
-		if (strcmp(other->name, statement->name) == 0 && other->when == statement->when &&
-			strcmp(other->text, statement->text) == 0)
-			return true;
+		/* the script may have done so, and prepared another one */
+		if (FetchPreparedStatement(name, false) == NULL)
+			continue;
+		DropPreparedStatement(name, false);
+		names = lappend(names, lfirst(lc));
 	}
-	return false;
+	return names;
+}
+
+static void
+notice_deallocated(List *names)
+{
+	StringInfoData list;
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	initStringInfo(&list);
+	foreach(lc, names)
+		appendStringInfo(&list, "%s%s", list.len > 0 ? ", " : "", quote_identifier(lfirst(lc)));
+	ereport(NOTICE,
+			(errmsg("deallocated statements that the script prepared"),
+			 errdetail("%s.", dbm_without_control(list.data))));
 }

@@ -33,6 +33,7 @@ static char *list_offenders(List *migrations, bool is_up, Offends offends, int *
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
 static bool is_out_of_order(const DbmMigration *migration, bool is_up);
+static bool is_elsewhere(const DbmMigration *migration, bool is_up);
 static bool is_without_up(const DbmMigration *migration, bool is_up);
 static bool is_online(const DbmMigration *migration, bool is_up);
 static bool is_untrusted(const DbmMigration *migration, bool is_up);
@@ -257,6 +258,29 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 	}
 }
 
+/*
+ * What was applied while the database was another environment can be rolled
+ * back here, "steps" of it, but is not run again.
+ */
+void
+dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(chosen, true, is_elsewhere, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration is limited to other environments and cannot be run again",
+						   "%d migrations are limited to other environments and cannot be run again",
+						   count, count),
+			 errdetail("The environment is \"%s\".  Limited to others: %s.", dbm_environment(), offenders),
+			 errhint("To roll back only: SELECT * FROM migrate.rollback(%d%s);", steps,
+					 dbm_target_argument(ext, false))));
+}
+
 /* What is to be rolled back and cannot be. */
 void
 dbm_refuse_without_down(const DbmExtension *ext, List *chosen)
@@ -385,6 +409,12 @@ static bool
 is_out_of_order(const DbmMigration *migration, bool is_up)
 {
 	return strcmp(migration->state, "out_of_order") == 0;
+}
+
+static bool
+is_elsewhere(const DbmMigration *migration, bool is_up)
+{
+	return !migration->runs_here;
 }
 
 static bool

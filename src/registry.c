@@ -374,21 +374,24 @@ dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migrat
 {
 	DbmParams	params = {0};
 
+	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, migration->id);
 	dbm_param_int64(&params, script->ncommands);
 	dbm_param_bool(&params, script->sets_role);
-	dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(script, migration->up.online));
-	dbm_param_int64(&params, DBM_SERVER_MAJOR);
-	dbm_param_text(&params, ext->project);
+	if (is_up)
+	{
+		dbm_param_datum(&params, BYTEAOID, dbm_script_checksum(script, migration->up.online));
+		dbm_param_int64(&params, DBM_SERVER_MAJOR);
+	}
 	dbm_query(ext,
 			is_up ?
-			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $2::pg_catalog.int4,"
-			" up_sets_role = $3, checksum = $4, analyzed_on = $5::pg_catalog.int4"
-			" WHERE project OPERATOR(pg_catalog.=) $6 AND id OPERATOR(pg_catalog.=) $1" :
-			"UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $3,"
+			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $3::pg_catalog.int4,"
+			" up_sets_role = $4, checksum = $5, analyzed_on = $6::pg_catalog.int4"
+			" WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2" :
+			"UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $4,"
 			" down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
-			"  WHEN $2 OPERATOR(pg_catalog.<>) 0 THEN $2::pg_catalog.int4 END"
-			" WHERE project OPERATOR(pg_catalog.=) $6 AND id OPERATOR(pg_catalog.=) $1 AND $4 IS NOT NULL AND $5 IS NOT NULL",
+			"  WHEN $3 OPERATOR(pg_catalog.<>) 0 THEN $3::pg_catalog.int4 END"
+			" WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 }

@@ -31,6 +31,7 @@
 #include "compat.h"
 #include "dbmigrate.h"
 
+static void report_lost(int elevel, const char *schema);
 static bool has_lost_objects(const DbmExtension *ext, const char *schema);
 static bool holds_objects(Oid schema);
 static bool has_applied(const DbmExtension *ext, const char *schema);
@@ -81,11 +82,7 @@ dbm_targetstate_look(const DbmExtension *ext, const char *schema)
 						 dbm_literal(schema))));
 	}
 	else if (has_lost_objects(ext, schema))
-		ereport(WARNING,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" holds no objects any more, but migrations count as applied there", schema),
-				 errhint("To start anew there: SELECT migrate.forget_schema(%s, 'the reason');",
-						 dbm_literal(schema))));
+		report_lost(WARNING, schema);
 }
 
 /*
@@ -99,12 +96,18 @@ dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema)
 		return;
 	dbm_lock_for_run(ext);
 	if (has_lost_objects(ext, schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"%s\" holds no objects any more, but migrations count as applied there", schema),
-				 errdetail("It held some when the last run there ended."),
-				 errhint("To start anew there: SELECT migrate.forget_schema(%s, 'the reason');",
-						 dbm_literal(schema))));
+		report_lost(ERROR, schema);
+}
+
+static void
+report_lost(int elevel, const char *schema)
+{
+	ereport(elevel,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("schema \"%s\" holds no objects any more, but migrations count as applied there", schema),
+			 errdetail("It held some when the last run there ended."),
+			 errhint("To start anew there: SELECT migrate.forget_schema(%s, 'the reason');",
+					 dbm_literal(schema))));
 }
 
 /* A run ends: note whether its target schema, if it has one, holds objects. */

@@ -132,7 +132,8 @@ dbm_temporary_drop_new(List *before, CommandId began)
 	}
 	if (list.len == 0)
 		return;
-	performMultipleDeletions(doomed, DROP_CASCADE, PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY);
+	/* not quietly: a column of a type that goes may be in somebody's table */
+	performMultipleDeletions(doomed, DROP_CASCADE, PERFORM_DELETION_INTERNAL);
 	CommandCounterIncrement();
 	ereport(NOTICE,
 			(errmsg("dropped what the script left in the session"),

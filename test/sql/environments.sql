@@ -41,6 +41,15 @@ SELECT * FROM env_t;
 SELECT * FROM migrate.rollback(confirm => 'elsewhere');
 SELECT version, action FROM migrate.rollback(3);
 
+-- what was applied elsewhere is rolled back here, but not run again
+SELECT version FROM migrate.apply();
+SET dbmigrate.environment = 'acceptance';
+SELECT version, state FROM migrate.status();
+SELECT * FROM migrate.redo(2);
+\echo :LAST_ERROR_SQLSTATE
+SELECT version, action FROM migrate.redo(1);
+SELECT version, action FROM migrate.rollback(3);
+
 -- by ALTER DATABASE, before the library is loaded
 SELECT current_database() AS db \gset
 ALTER DATABASE :"db" SET dbmigrate.environment = 'development';

@@ -85,6 +85,10 @@ SELECT migrate.add('4', 'later', 'INSERT INTO low.l VALUES (1)');
 SELECT version FROM migrate.apply();
 SELECT to_regclass('pg_temp.low_late'), (SELECT count(*) FROM pg_prepared_statements);
 
+-- what goes with it is said, be it somebody's
+SELECT migrate.add('4.1', 'lends a type', 'CREATE DOMAIN pg_temp.low_lent AS text; CREATE TABLE low.borrows (a pg_temp.low_lent, b int)');
+SELECT version FROM migrate.apply();
+
 -- the caller's own things stay, and stay as they are
 CREATE TEMP TABLE low_mine (a int);
 CREATE FUNCTION pg_temp.low_mine() RETURNS text LANGUAGE sql AS 'SELECT ''mine''';
@@ -145,6 +149,7 @@ SELECT migrate.add('8', 'fails', $$
     DO $d$ BEGIN
         EXECUTE 'DEALLOCATE low_mine';
         EXECUTE 'PREPARE low_mine AS SELECT low.up(''prepared by a failed script'')';
+        BEGIN EXECUTE 'PREPARE low_kept AS SELECT 1'; EXCEPTION WHEN duplicate_prepared_statement THEN NULL; END;
     END $d$;
     PREPARE low_new AS SELECT 1;
     SELECT 1 / 0 $$);
