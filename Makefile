@@ -8,58 +8,8 @@
 EXTENSION  = dbmigrate
 MODULE_big = dbmigrate
 
-OBJS = \
-	src/addfiles.o \
-	src/adopt.o \
-	src/adoptreport.o \
-	src/analyze.o \
-	src/apply.o \
-	src/approval.o \
-	src/catalog.o \
-	src/checksum.o \
-	src/classify.o \
-	src/comment.o \
-	src/copydata.o \
-	src/dbmigrate.o \
-	src/deferred.o \
-	src/errors.o \
-	src/execute.o \
-	src/filechoice.o \
-	src/filename.o \
-	src/fileset.o \
-	src/filesettings.o \
-	src/foreign.o \
-	src/foreignaccess.o \
-	src/foreignlock.o \
-	src/foreignread.o \
-	src/foreignrows.o \
-	src/foreignsum.o \
-	src/format.o \
-	src/known.o \
-	src/leftover.o \
-	src/load.o \
-	src/lock.o \
-	src/marker.o \
-	src/owner.o \
-	src/problem.o \
-	src/progress.o \
-	src/quote.o \
-	src/record.o \
-	src/refuse.o \
-	src/register.o \
-	src/registry.o \
-	src/require.o \
-	src/script.o \
-	src/shadow.o \
-	src/store.o \
-	src/takeover.o \
-	src/target.o \
-	src/targetstate.o \
-	src/temporary.o \
-	src/tokens.o \
-	src/trust.o \
-	src/version.o \
-	src/wait.o
+OBJS    = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir)/src/*/*.c)))
+HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
 SCRIPTS = bin/dbmigrate
@@ -73,7 +23,7 @@ PROVE_TESTS    = test/t/*.pl
 
 # The control file is the one place of the version.
 EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dbmigrate.control)
-PG_CPPFLAGS  = -DDBMIGRATE_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS  = -I$(srcdir)/src -DDBMIGRATE_VERSION='"$(EXTVERSION)"'
 EXTRA_CLEAN  = results output_iso tmp_check tmp_check_iso log regression.diffs regression.out
 
 PG_CONFIG ?= pg_config
@@ -88,7 +38,7 @@ all install installcheck:
 	@false
 endif
 
-$(OBJS): src/dbmigrate.h src/compat.h dbmigrate.control
+$(OBJS): $(HEADERS) dbmigrate.control
 
 .PHONY: demo test attack adoption matrix bench corpus
 demo:

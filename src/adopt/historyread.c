@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignread.c
+ * historyread.c
  *	  Read another tool's history table.
  *
  * The query names the columns and nothing else.  Conditions, casts and ORDER

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * approval.c
+ * approvals.c
  *	  The rows of migrate.approval: who vouches for the scripts of others,
  *	  and what that is worth to the current user.
  *

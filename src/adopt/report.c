@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * adoptreport.c
+ * report.c
  *	  The rows that migrate.adopt() returns, with the commands that settle
  *	  what it cannot settle itself.
  *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * targetstate.c
+ * targets.c
  *	  What has become of a target schema since the last run there.
  *
  * The state of a target schema is kept by its name, since OIDs change with a

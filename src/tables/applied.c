@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * record.c
+ * applied.c
  *	  What happened: migrate.history, and with it what is in force,
  *	  migrate.applied.
  *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreign.c
+ * historytable.c
  *	  Find another tool's history table and recognise whose it is.
  *
  * What counts is the set of its columns; several tools call their table

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * catalog.c
+ * state.c
  *	  The state of each migration, and what is to be done.
  *
  * This file, record.c, targetstate.c, registry.c, approval.c and known.c are

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignlock.c
+ * toollock.c
  *	  The other tool's own lock, for the rest of the transaction, so that a
  *	  runner of that tool that is still about waits, or ends; and the lock
  *	  under which its table is read.

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * known.c
+ * index.c
  *	  Every migration that is registered or applied, to be found by version
  *	  or by name: what another tool's history is matched with.
  *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignsum.c
+ * toolchecksum.c
  *	  The checksums that other tools keep of their files: CRC-32 in Flyway,
  *	  SHA-256 in Prisma, SHA-384 in sqlx.
  *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignrows.c
+ * historyrows.c
  *	  What the rows of another tool's history table amount to: which of its
  *	  migrations are in force.
  *

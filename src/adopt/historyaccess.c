@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * foreignaccess.c
+ * historyaccess.c
  *	  Who may read another tool's history table, and as whom it is read.
  *
  * To read a table is to run code of its owner's: expressions of indexes,

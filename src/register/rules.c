@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * store.c
+ * rules.c
  *	  From a migration as somebody gives it to a row of migrate.migration.
  *
  * What is wrong with it comes back as a DbmTrouble and not as an error, so
