@@ -16,8 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/script.h"
 
 DBM_MODULE_MAGIC;
 

@@ -17,8 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);

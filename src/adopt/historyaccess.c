@@ -33,8 +33,7 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 static void check_caller(const DbmForeignTable *table);
 static void check_caller_session(const DbmForeignTable *table);

@@ -22,8 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 /* Where the columns are in the result of the query; 0 is nowhere. */
 typedef struct Reader

@@ -13,8 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 /* The newest row kept so far of a version or a description, -1 for none. */
 typedef struct Newest

@@ -31,8 +31,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 #define MAX_REQUIRED 8
 

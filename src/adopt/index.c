@@ -19,8 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
+#include "files/files.h"
 
 #define KEY_VERSION 'v'			/* canonical */
 #define KEY_FILE 'f'			/* base name of the file */

@@ -12,8 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 static bool is_pending(const DbmAdoption *adoption, const DbmKnown *known);
 static void report_pending(const DbmAdoption *adoption, const DbmKnown *known);

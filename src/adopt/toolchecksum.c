@@ -12,8 +12,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/pg_crc.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 static char *flyway_checksum(const char *script, int len);
 

@@ -27,8 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/pg_crc.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "adopt/adopt.h"
 
 #define MAX_KEYS 2
 

@@ -23,8 +23,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 #define BUFFER_SIZE 8192
 

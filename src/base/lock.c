@@ -22,8 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 #define RUN_LOCK_SUBID 0x6d67	/* "mg" */
 

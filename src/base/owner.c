@@ -25,8 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 /* What enter() changes. */
 typedef struct Caller

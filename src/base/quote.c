@@ -14,8 +14,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 static bool has_8_bit_controls(void);
 
@@ -24,13 +23,6 @@ char *
 dbm_literal(const char *text)
 {
 	return quote_literal_cstr(text);
-}
-
-/* How SQL names a migration: by its version, or its id. */
-char *
-dbm_migration_literal(const DbmMigration *migration)
-{
-	return dbm_literal(DBM_MIGRATION_REF(migration));
 }
 
 /*

@@ -15,8 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 /*
  * Check a target schema; "" is none and always right.  Errors: 3F000 if it
@@ -76,13 +75,6 @@ const char *
 dbm_project_argument(const DbmExtension *ext)
 {
 	return ext->project[0] == '\0' ? "" : psprintf(", project => %s", dbm_literal(ext->project));
-}
-
-/* A text argument of a function, "" for NULL. */
-char *
-dbm_text_argument(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? pstrdup("") : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 /*

@@ -22,8 +22,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 static bool could_become_caller(const char *role_name, Oid *role);
 

@@ -24,8 +24,7 @@
 #include "utils/fmgroids.h"
 #include "utils/numeric.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 #define MAX_VERSION_LENGTH 255
 #define MAX_VERSION_GROUPS 64

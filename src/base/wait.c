@@ -22,8 +22,7 @@
 #include "storage/lock.h"
 #include "utils/wait_event.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "base/base.h"
 
 #define POLL_INTERVAL 50		/* milliseconds */
 

@@ -16,8 +16,7 @@
 #include "utils/jsonb.h"
 #include "utils/tuplestore.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 #define MAX_TROUBLES_TOLD 100
 

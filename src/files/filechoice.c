@@ -7,8 +7,7 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 static void leave_out_other_databases(List *files);
 static void leave_out_subfolders(List *files);

@@ -13,8 +13,7 @@
 
 #include <ctype.h>
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 /* Databases that projects keep migrations for beside ours. */
 static const char *const our_dialects[] = {"postgres", "postgresql", "pg", "psql", "pgsql", NULL};

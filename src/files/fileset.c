@@ -11,8 +11,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 /* A file that is part of a migration. */
 typedef struct Part

@@ -10,8 +10,7 @@
 
 #include "miscadmin.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 static bool settings_belong(const DbmFile *settings, const DbmFile *file);
 static const char *read_settings(const DbmFile *file, bool *no_transaction);

@@ -12,8 +12,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 /* In the order of DbmFormat. */
 static const struct

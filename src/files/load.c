@@ -27,8 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 #define MAX_DEPTH 16
 

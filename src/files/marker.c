@@ -11,8 +11,7 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "files/internal.h"
 
 static bool read_node_pg_migrate(const char *comment, DbmMarker *marker);
 static bool read_dbmate(const char *comment, DbmMarker *marker);

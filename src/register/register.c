@@ -19,8 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "register/internal.h"
 
 static text *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
@@ -207,23 +206,6 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	dbm_catalog_close();
 	PG_RETURN_TEXT_P(cstring_to_text(what));
-}
-
-/* The reason somebody gave; 22004 or 22023 if there is none. */
-const char *
-dbm_reason(const char *reason)
-{
-	if (reason == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("reason must not be null"),
-				 errhint("Say why; it is kept in migrate.history.")));
-	if (reason[strspn(reason, " \t\r\n")] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("reason must not be empty"),
-				 errhint("Say why; it is kept in migrate.history.")));
-	return reason;
 }
 
 /* The checks on the caller that all functions here begin with. */

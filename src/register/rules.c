@@ -13,8 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "register/internal.h"
 
 /* Somebody else may be faster, and remove it again; but not for ever. */
 #define MAX_TRIES 10

@@ -19,8 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "run/run.h"
 
 #define ALL_STEPS (-1)
 

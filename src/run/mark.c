@@ -10,8 +10,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "run/run.h"
 
 /* The arguments that all functions but forget_schema() have. */
 typedef struct Request

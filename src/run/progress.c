@@ -17,8 +17,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "run/run.h"
 
 #define FLUSH_INTERVAL 20		/* milliseconds */
 

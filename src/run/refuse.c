@@ -16,8 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "run/run.h"
 
 /* How many tables of an unmanaged database a message names. */
 #define TABLES_NAMED 3

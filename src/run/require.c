@@ -13,8 +13,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "run/run.h"
 
 static void require_version(const DbmExtension *ext, const char *schema, const char *version);
 static void require_all(const DbmExtension *ext, const char *schema);

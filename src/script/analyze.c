@@ -14,8 +14,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 static void analyze_statement(DbmScript *script, int number, char *sql);
 static void classify(DbmScript *script, int number, Node *tree);

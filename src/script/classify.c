@@ -23,8 +23,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 #define WHITE_SPACE " \t\n\r\f\v"
 

@@ -11,8 +11,7 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 static int	skip_nested(const char *text, int at, int to);
 static bool begins_line(const char *text, int at);

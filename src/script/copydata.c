@@ -48,8 +48,7 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* A COPY statement that is understood, and its data. */
 typedef struct CopyJob

@@ -33,8 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* Events may make triggers queue more events; this is no endless loop. */
 #define MAX_ROUNDS 100

@@ -14,8 +14,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* A longer statement is cut down to a window of this many bytes. */
 #define MAX_QUOTED_STATEMENT 1000

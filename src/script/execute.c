@@ -32,8 +32,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* How much of a statement pg_stat_activity shows. */
 #define MAX_ACTIVITY 200

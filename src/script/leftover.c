@@ -29,8 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/portal.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* A cursor of the caller's. */
 typedef struct Cursor

@@ -9,8 +9,7 @@
 
 #include "mb/pg_wchar.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 #define MAX_MESSAGE 200			/* bytes of a scanner's message that are kept */
 

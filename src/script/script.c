@@ -25,8 +25,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /* A window may be longer, up to the next place where it can end. */
 #define WINDOW_SIZE 65536

@@ -23,8 +23,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 static void refuse_relation(Oid relation, const char *name, List *hidden_schemas);
 static List *indexes_of(Oid relation);

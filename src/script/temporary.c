@@ -25,8 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 static char *describe(const ObjectAddress *object);
 static bool is_listed(List *objects, const ObjectAddress *object);

@@ -10,8 +10,7 @@
 #include "common/keywords.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 /*
  * Tokens.  Those below 1000 are the scanner's own; since 16 no installed

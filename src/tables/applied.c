@@ -13,8 +13,7 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "tables/tables.h"
 
 /* the parameters are those of add_record() */
 #define INSERT_HISTORY \
@@ -211,4 +210,3 @@ dbm_record_interval(int64 microseconds)
 	interval->time = microseconds;
 	return IntervalPGetDatum(interval);
 }
-

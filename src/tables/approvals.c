@@ -19,8 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "tables/tables.h"
 
 static SPIPlanPtr plan_approvers = NULL;
 

@@ -16,8 +16,7 @@
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "tables/tables.h"
 
 static SPIPlanPtr plan_stored = NULL;
 static SPIPlanPtr plan_stored_by_id = NULL;

@@ -29,8 +29,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "tables/tables.h"
 
 /* The first version whose SQL objects this library can be used with. */
 #define OLDEST_SERVED "1.0"
@@ -546,4 +545,11 @@ fetch_migration(uint64 row)
 	migration->down.sets_role = dbm_column_bool(row, COL_DOWN_SETS_ROLE);
 	migration->down.sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
 	return migration;
+}
+
+/* How SQL names a migration: by its version, or its id. */
+char *
+dbm_migration_literal(const DbmMigration *migration)
+{
+	return dbm_literal(DBM_MIGRATION_REF(migration));
 }

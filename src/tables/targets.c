@@ -28,8 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "tables/tables.h"
 
 static void report_lost(int elevel, const char *schema);
 static bool has_lost_objects(const DbmExtension *ext, const char *schema);

@@ -22,8 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "dbmigrate.h"
+#include "script/internal.h"
 
 PG_MODULE_MAGIC;
 

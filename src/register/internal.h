@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this folder have from each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_REGISTER_INTERNAL_H
+#define DBMIGRATE_REGISTER_INTERNAL_H
+
+#include "register/register.h"
+
+/* rules.c */
+
+extern void dbm_trouble_throw(const DbmTrouble *trouble);
+extern void dbm_store_throw_refused(const DbmRegistration *wanted);
+extern bool dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+
+#endif							/* DBMIGRATE_REGISTER_INTERNAL_H */

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * register.h
+ *	  Registering migrations, and who may change what.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_REGISTER_H
+#define DBMIGRATE_REGISTER_H
+
+#include "tables/tables.h"
+
+/* rules.c */
+
+/* Why something is not registered. */
+typedef struct DbmTrouble
+{
+	const char *file;			/* or NULL */
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+} DbmTrouble;
+
+extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
+							   const char *hint);
+extern void dbm_store_read(DbmRegistration *wanted);
+extern void dbm_store_warn(const DbmRegistration *wanted, bool is_news);
+extern DbmTrouble *dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted,
+								   const DbmStored *stored);
+extern bool dbm_store_is_same(const DbmStored *stored);
+extern const char *dbm_store(const DbmExtension *ext, const DbmRegistration *wanted,
+							 DbmTrouble **trouble);
+
+/* register.c */
+
+extern void dbm_check_may_register(const char *what);
+
+#endif							/* DBMIGRATE_REGISTER_H */

@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *	  What the files of this folder have from each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_SCRIPT_INTERNAL_H
+#define DBMIGRATE_SCRIPT_INTERNAL_H
+
+#include "catalog/objectaddress.h"
+
+#include "script/script.h"
+
+/* comment.c */
+
+extern int	dbm_comment_find(const char *text, int from, int to);
+
+/* tokens.c */
+
+#define DBM_LEAD_TOKENS 4		/* CREATE OR REPLACE FUNCTION */
+
+/* The tokens of one statement, as far as they matter. */
+typedef struct DbmTokens
+{
+	int			count;
+	int			lead[DBM_LEAD_TOKENS];
+	int			previous;
+	int			paren_depth;
+	bool		in_atomic_body;
+	bool		from_seen;		/* the first FROM outside parentheses */
+	bool		from_stdin;		/* and what followed it */
+} DbmTokens;
+
+extern const uint16 *dbm_tokens_keywords(void);
+extern bool dbm_tokens_has_text(int token);
+extern void dbm_tokens_reset(DbmTokens *tokens);
+extern bool dbm_tokens_end(const DbmTokens *tokens, int token);
+extern void dbm_tokens_add(DbmTokens *tokens, int token);
+extern DbmStatementKind dbm_tokens_kind(const DbmTokens *tokens, bool *refused);
+extern bool dbm_tokens_is_definition(const DbmTokens *tokens);
+
+/* problem.c */
+
+extern DbmProblem *dbm_problem(DbmScript *script, int sqlerrcode, const char *message,
+							   int start, int len);
+extern DbmProblem *dbm_problem_psql_command(DbmScript *script, int at);
+extern DbmProblem *dbm_problem_transaction(DbmScript *script, const DbmStatement *statement);
+extern DbmProblem *dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
+										  int statement, int start, int len);
+extern bool dbm_problem_is_about_text(const ErrorData *edata);
+
+/* script.c */
+
+extern int	dbm_script_pin_settings(void);
+
+/* classify.c */
+
+extern bool dbm_classify_online(Node *stmt);
+extern bool dbm_classify_online_words(const char *sql);
+extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
+
+/* errors.c */
+
+extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
+
+/* copydata.c */
+
+extern uint64 dbm_copy_data(const char *sql, const char *data, int len);
+
+/* deferred.c */
+
+extern void dbm_deferred_check(void);
+extern void dbm_deferred_flush(void);
+
+/* temporary.c */
+
+typedef struct DbmTemporary
+{
+	ObjectAddress object;
+	const char *name;			/* or NULL */
+	Oid			owner;			/* or InvalidOid */
+} DbmTemporary;
+
+extern Oid	dbm_temporary_schema(void);
+extern List *dbm_temporary_objects(void);
+extern void dbm_temporary_refuse_strangers(void);
+extern void dbm_temporary_drop_new(List *before, CommandId began);
+
+/* leftover.c */
+
+typedef struct DbmLeftover DbmLeftover;
+
+extern bool dbm_leftover_other_hooks(void);
+extern DbmLeftover *dbm_leftover_begin(List *cursors, bool restricted);
+extern void dbm_leftover_expect(DbmLeftover *leftover, const char *sql);
+extern void dbm_leftover_take(DbmLeftover *leftover);
+extern void dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors);
+extern void dbm_leftover_abort(void);
+
+/* shadow.c */
+
+extern void dbm_refuse_shadows(List *path);
+
+#endif							/* DBMIGRATE_SCRIPT_INTERNAL_H */

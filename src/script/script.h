@@ -1,0 +1,124 @@
+/*-------------------------------------------------------------------------
+ *
+ * script.h
+ *	  A script: its text as statements, what they are, and running them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_SCRIPT_H
+#define DBMIGRATE_SCRIPT_H
+
+#include "nodes/parsenodes.h"
+
+#include "base/base.h"
+
+/* script.c */
+
+typedef enum DbmStatementKind
+{
+	DBM_STATEMENT_SQL,			/* handed to SPI */
+	DBM_STATEMENT_COPY_DATA,	/* COPY ... FROM stdin with its data */
+	DBM_STATEMENT_BEGIN,		/* half of a tolerated BEGIN ... COMMIT pair */
+	DBM_STATEMENT_COMMIT
+} DbmStatementKind;
+
+/* All positions are byte offsets into DbmScript.text. */
+typedef struct DbmStatement
+{
+	int			start;			/* first token */
+	int			len;			/* to the end of the last token, without ';' */
+	int			line;			/* of the first token, from 1 */
+	int			data_start;		/* inline COPY data */
+	int			data_len;
+	DbmStatementKind kind;
+	bool		may_queue_events;	/* not a plain definition statement */
+} DbmStatement;
+
+/* Why a text cannot be run as it is. */
+typedef struct DbmProblem
+{
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+	int			statement;		/* from 1, 0 if not known */
+	int			start;			/* the statement, or the line, it is in */
+	int			len;
+	int			position;		/* the offending byte, -1 if not known */
+	int			line;
+} DbmProblem;
+
+typedef struct DbmScript
+{
+	MemoryContext context;		/* all below but the text */
+	char	   *text;			/* writable, NUL-terminated */
+	int			len;
+	DbmStatement *statements;
+	int			nstatements;	/* those above, BEGIN and COMMIT included */
+	int			ncommands;		/* without BEGIN and COMMIT */
+	uint8		checksum[PG_SHA256_DIGEST_LENGTH];	/* without BEGIN and COMMIT */
+	bool		online;			/* some statement needs its own transaction */
+	bool		sets_role;		/* some statement is SET ROLE or the like */
+	DbmProblem *refused;		/* no server can run it here: or NULL */
+	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
+	bool		is_forgiven;	/* no server can run it, but it is registered */
+} DbmScript;
+
+/*
+ * A line comment at top level: where it is, how long, and where the last token
+ * of the statement ends that it interrupts, -1 if it is between statements.
+ * Returns whether the statement ends there.
+ */
+typedef bool (*DbmCommentHook) (void *arg, int start, int len, int open_statement_end);
+
+extern DbmScript *dbm_script_scan(char *text, int len, bool want_checksum);
+extern Datum dbm_script_checksum(const DbmScript *script, bool online);
+extern DbmScript *dbm_script_scan_comments(char *text, int len, DbmCommentHook hook, void *arg);
+extern void dbm_script_free(DbmScript *script);
+
+/* analyze.c */
+
+extern void dbm_script_analyze(DbmScript *script);
+
+/* problem.c */
+
+extern int	dbm_count_lines(const char *text, int from, int to);
+
+/* errors.c */
+
+/* What the error context says about the script that is running. */
+typedef struct DbmLabel
+{
+	const char *version;		/* the id for a repeatable migration; NULL if not known */
+	const char *name;
+	bool		is_up;
+	bool		is_alone;		/* no other script is run by the same call */
+} DbmLabel;
+
+extern char *dbm_label_text(const DbmLabel *label);
+extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
+							  const DbmLabel *label, const char *detail);
+
+/* leftover.c */
+
+extern void dbm_leftover_init(void);
+extern List *dbm_leftover_callers_cursors(void);
+
+/* execute.c */
+
+typedef struct DbmExecution
+{
+	int64		statements;
+	int64		rows;			/* written, not read */
+	int64		wal_bytes;
+	int64		duration;		/* microseconds */
+	Datum		search_path;	/* text[], as current_schemas(true) gave it */
+	bool		may_have_events;	/* deferred trigger events, that is */
+} DbmExecution;
+
+extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
+							   const char *search_path, bool restricted, List *cursors,
+							   DbmExecution *execution);
+extern void dbm_execute_deferred_check(const DbmLabel *label, List *cursors);
+
+#endif							/* DBMIGRATE_SCRIPT_H */

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * tables.h
+ *	  The tables of schema migrate: the only SQL about them is here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_TABLES_H
+#define DBMIGRATE_TABLES_H
+
+#include "script/script.h"
+
+/* state.c */
+
+/* One of the two scripts of a migration, without its text. */
+typedef struct DbmScriptInfo
+{
+	int			statements;		/* -1 if there is no such script */
+	bool		online;
+	bool		sets_role;		/* its text shows SET ROLE or the like */
+	const char *unreadable;		/* reason, or NULL */
+	const char *author;
+	Datum		sha256;			/* bytea, of the text as registered */
+	DbmTrust	trust;			/* once it is decided, see refuse.c */
+} DbmScriptInfo;
+
+/* A migration as one target schema sees it. */
+typedef struct DbmMigration
+{
+	const char *id;
+	const char *version;		/* NULL for a repeatable migration */
+	Datum		version_key;	/* numeric[], 0 if version is NULL */
+	const char *name;
+	const char *state;			/* as migrate.status() says it */
+	bool		is_applied;		/* has a row in migrate.applied */
+	bool		is_registered;	/* has a row in migrate.migration */
+	bool		is_baseline;	/* a script that stands for all versions up to its own */
+	bool		to_run;			/* apply has to run it, as far as the state goes */
+	bool		runs_here;		/* it is not limited to other environments */
+	bool		is_wanted;		/* not beyond the version asked for */
+	int			analyzed_on;	/* server major that read the scripts */
+	Datum		checksum;		/* bytea */
+	DbmScriptInfo up;
+	DbmScriptInfo down;
+} DbmMigration;
+
+/* How messages call it. */
+#define DBM_MIGRATION_REF(migration) \
+	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
+
+extern void dbm_catalog_open(DbmExtension *ext);
+extern void dbm_catalog_use(DbmExtension *ext, const char *target, const char *project);
+extern void dbm_catalog_check_project(const DbmExtension *ext);
+extern void dbm_catalog_close(void);
+extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
+extern int64 dbm_catalog_next_run(const DbmExtension *ext);
+extern bool dbm_catalog_all_applied(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
+extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
+									  int64 steps, int64 after);
+extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
+										   const char *version);
+extern List *dbm_catalog_repeatables(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
+extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
+								  Datum version_key);
+extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
+extern List *dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
+extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
+									 bool is_up, int *len);
+extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
+extern char *dbm_catalog_applied_in(const DbmExtension *ext, const char *id);
+extern char *dbm_migration_literal(const DbmMigration *migration);
+
+/* applied.c */
+
+/* A row of migrate.history, and of migrate.applied where it goes with one. */
+typedef struct DbmRecord
+{
+	const char *action;
+	const char *target_schema;
+	const DbmMigration *migration;
+	int64		run;
+	const DbmExecution *execution;	/* NULL if nothing was run */
+	const char *reason;			/* or NULL */
+	bool		baseline;
+	const TimestampTz *applied_at;	/* NULL is now; for adoption only */
+	const char *applied_by;		/* NULL is the current user; the same */
+} DbmRecord;
+
+extern Datum dbm_record_interval(int64 microseconds);
+extern void dbm_record_history(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
+extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
+extern int64 dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record);
+
+/* targets.c */
+
+extern void dbm_targetstate_look(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema);
+extern void dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run);
+extern bool dbm_targetstate_forget(const DbmExtension *ext, const char *schema);
+
+/* migrations.c */
+
+#define DBM_MAX_NAME 1000		/* bytes, of a repeatable migration: a key holds it */
+
+/* What migrate.add() is to store. */
+typedef struct DbmRegistration
+{
+	const char *id;				/* of a migration without version, else NULL */
+	const char *version;
+	Datum		version_key;	/* numeric[], or 0 */
+	Datum		baseline_key;	/* numeric[] of a baseline script, or 0 */
+	const char *name;
+	Datum		environments;	/* text[], empty is everywhere; 0 keeps them */
+	const char *file_name;		/* NULL keeps it */
+	Datum		up;				/* text; 0 keeps it, or it is still to come */
+	Datum		down;			/* text; 0 keeps it */
+	Datum		up_sha256;		/* bytea, of the two */
+	Datum		down_sha256;
+	const DbmScript *up_script;
+	const DbmScript *down_script;	/* or NULL */
+	bool		up_online;
+	bool		down_online;
+	int			down_statements;	/* -1 if it cannot be rolled back */
+	bool		from_files;		/* a set of files, not migrate.add() */
+	bool		down_is_file;	/* and not a section of one */
+	const DbmScript *refused;	/* one of the two, if it can never be run */
+} DbmRegistration;
+
+/* What is stored for a version already. */
+typedef struct DbmStored
+{
+	const char *id;
+	const char *version;		/* the id if there is no version */
+	bool		is_repeatable;
+	const char *name;
+	const char *file_name;		/* or NULL */
+	const char *up_author;
+	const char *down_author;	/* or NULL */
+	Datum		environments;	/* text[] or 0 */
+	Datum		up_sha256;		/* bytea */
+	Datum		down_sha256;	/* bytea or 0 */
+	Datum		checksum;		/* bytea, of the up script */
+	bool		has_up;			/* not the down script alone */
+	bool		is_applied;		/* in some target schema */
+	bool		same_tokens;	/* checksum of the up script */
+	bool		same_up;		/* exact bytes */
+	bool		same_down;
+	bool		same_rest;
+} DbmStored;
+
+extern void dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
+										bool is_up, const DbmScript *script);
+extern DbmStored *dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_registry_load(const DbmExtension *ext, const char *id,
+							 DbmRegistration *registration);
+extern bool dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
+							   const DbmStored *stored);
+extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
+extern char *dbm_environments_text(Datum environments);
+extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
+extern void dbm_registry_rename_applied(const DbmExtension *ext, const char *id);
+
+/* approvals.c */
+
+extern DbmTrust dbm_approval_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
+extern char *dbm_approval_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
+							  bool may_set_role);
+extern void dbm_approval_forget(const DbmExtension *ext, const char *id);
+
+#endif							/* DBMIGRATE_TABLES_H */
