@@ -20,22 +20,22 @@
 #include "adopt/adopt.h"
 
 static const char *text_argument(FunctionCallInfo fcinfo, int arg);
-static void find_table(DbmAdoption *adoption, const DbmForeignRequest *request);
-static const char *foreign_owner(const DbmForeignTable *table);
+static void find_table(DbmAdoption *adoption, const DbmToolRequest *request);
+static const char *other_owner(const DbmToolTable *table);
 static void refuse_adopted_elsewhere(const DbmAdoption *adoption);
 static void notice_found(const DbmAdoption *adoption, List *rows);
-static void adopt_row(DbmAdoption *adoption, const DbmForeignRow *row);
-static DbmKnown *match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken);
-static bool has_same_name(const DbmForeignRow *row, const DbmKnown *known);
-static DbmKnown *new_known(const DbmForeignRow *row);
-static void adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known);
-static void adopt_older(DbmAdoption *adoption, const DbmForeignRow *row);
-static void record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known);
-static void describe_match(const DbmAdoption *adoption, const DbmForeignRow *row,
-						   const DbmKnown *known, StringInfo detail);
-static bool has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row,
-						   const DbmKnown *known);
-static void note_in_force(DbmAdoption *adoption, const DbmKnown *known);
+static void adopt_row(DbmAdoption *adoption, const DbmToolRow *row);
+static DbmIndexed *match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken);
+static bool has_same_name(const DbmToolRow *row, const DbmIndexed *known);
+static DbmIndexed *new_known(const DbmToolRow *row);
+static void adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known);
+static void adopt_older(DbmAdoption *adoption, const DbmToolRow *row);
+static void record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known);
+static void describe_match(const DbmAdoption *adoption, const DbmToolRow *row,
+						   const DbmIndexed *known, StringInfo detail);
+static bool has_other_text(const DbmAdoption *adoption, const DbmToolRow *row,
+						   const DbmIndexed *known);
+static void note_in_force(DbmAdoption *adoption, const DbmIndexed *known);
 static void add_detail(StringInfo detail, const char *format,...) pg_attribute_printf(2, 3);
 
 PG_FUNCTION_INFO_V1(dbmigrate_adopt);
@@ -48,7 +48,7 @@ Datum
 dbmigrate_adopt(PG_FUNCTION_ARGS)
 {
 	DbmAdoption	adoption = {0};
-	DbmForeignRequest request;
+	DbmToolRequest request;
 	List	   *rows;
 	ListCell   *lc;
 
@@ -66,18 +66,18 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	dbm_catalog_open(&adoption.ext);
-	dbm_catalog_use(&adoption.ext, adoption.schema, dbm_text_argument(fcinfo, 7));
-	dbm_catalog_check_project(&adoption.ext);
+	dbm_extension_open(&adoption.ext);
+	dbm_extension_use(&adoption.ext, adoption.schema, dbm_text_argument(fcinfo, 7));
+	dbm_extension_check_project(&adoption.ext);
 	if (!adoption.dry_run)
 		dbm_lock_for_run(&adoption.ext);
 	find_table(&adoption, &request);
 	if (PG_ARGISNULL(6) || !PG_GETARG_BOOL(6))
 		refuse_adopted_elsewhere(&adoption);
-	rows = dbm_foreign_read(adoption.table);
+	rows = dbm_tool_read(adoption.table);
 	notice_found(&adoption, rows);
 
-	adoption.known = dbm_known_load(&adoption.ext, adoption.schema);
+	adoption.known = dbm_index_load(&adoption.ext, adoption.schema);
 	foreach(lc, adoption.known->all)
 		note_in_force(&adoption, lfirst(lc));
 	foreach(lc, rows)
@@ -88,7 +88,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	dbm_adoption_report_rest(&adoption);
 	if (adoption.run > 0)
 		dbm_run_finished();
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -100,14 +100,14 @@ text_argument(FunctionCallInfo fcinfo, int arg)
 
 /* Find the table and lock out its tool; then it is as it stays. */
 static void
-find_table(DbmAdoption *adoption, const DbmForeignRequest *request)
+find_table(DbmAdoption *adoption, const DbmToolRequest *request)
 {
-	DbmForeignTable *table = dbm_foreign_find(request);
+	DbmToolTable *table = dbm_tool_find(request);
 
 	if (!adoption->dry_run)
-		dbm_foreign_lock_tool(&adoption->ext, table);
-	dbm_foreign_lock_table(&adoption->ext, table, adoption->dry_run);
-	adoption->table = dbm_foreign_look_again(request, table);
+		dbm_tool_lock(&adoption->ext, table);
+	dbm_tool_lock_table(&adoption->ext, table, adoption->dry_run);
+	adoption->table = dbm_tool_look_again(request, table);
 	adoption->reason = adoption->table->tool_name ?
 		psprintf("adopted from %s (%s)", adoption->table->ref, adoption->table->tool_name) :
 		psprintf("adopted from %s", adoption->table->ref);
@@ -122,7 +122,7 @@ refuse_adopted_elsewhere(const DbmAdoption *adoption)
 {
 	DbmExtension elsewhere = adoption->ext;
 
-	if (dbm_known_adopted_elsewhere(&elsewhere, adoption->reason))
+	if (dbm_index_adopted_elsewhere(&elsewhere, adoption->reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s was adopted already, with other arguments", adoption->table->ref),
@@ -136,7 +136,7 @@ refuse_adopted_elsewhere(const DbmAdoption *adoption)
 
 /* Whoever can create a table could have planted one to be found. */
 static const char *
-foreign_owner(const DbmForeignTable *table)
+other_owner(const DbmToolTable *table)
 {
 	return table->owner == GetUserId() || superuser_arg(table->owner) ? NULL :
 		GetUserNameFromId(table->owner, true);
@@ -145,16 +145,16 @@ foreign_owner(const DbmForeignTable *table)
 static void
 notice_found(const DbmAdoption *adoption, List *rows)
 {
-	const DbmForeignTable *table = adoption->table;
-	const char *owner = foreign_owner(table);
+	const DbmToolTable *table = adoption->table;
+	const char *owner = other_owner(table);
 	const char *what = table->tool_name ? psprintf("the history of %s", table->tool_name) :
 		"a migration history";
 	int			n = list_length(rows);
 
-	if (n > 0 && ((DbmForeignRow *) linitial(rows))->is_up_to && table->tool != DBM_TOOL_FLYWAY)
+	if (n > 0 && ((DbmToolRow *) linitial(rows))->is_up_to && table->tool != DBM_TOOL_FLYWAY)
 		ereport(NOTICE,
 				(errmsg("found %s in table %s: version %s", what, table->ref,
-						((DbmForeignRow *) llast(rows))->version),
+						((DbmToolRow *) llast(rows))->version),
 				 owner ? errdetail("The table belongs to \"%s\".", owner) : 0));
 	else
 		ereport(NOTICE,
@@ -165,58 +165,58 @@ notice_found(const DbmAdoption *adoption, List *rows)
 }
 
 static void
-adopt_row(DbmAdoption *adoption, const DbmForeignRow *row)
+adopt_row(DbmAdoption *adoption, const DbmToolRow *row)
 {
 	bool		is_taken;
-	DbmKnown   *known = match(adoption, row, &is_taken);
+	DbmIndexed   *known = match(adoption, row, &is_taken);
 
 	if (row->is_up_to)
 		adopt_older(adoption, row);
 	if (known == NULL && !is_taken && (row->version || row->is_repeatable))
 	{
 		known = new_known(row);
-		dbm_known_add(adoption->known, known);
+		dbm_index_add(adoption->known, known);
 	}
 	if (known)
 		adopt_known(adoption, row, known);
 	else
-		dbm_adoption_refuse_row(adoption, row, is_taken);
+		dbm_adoption_report_unusable(adoption, row, is_taken);
 }
 
 /*
  * What is known here of a row: by the file it came from, by version, then by
  * name.  "is_taken" if the version belongs to another row, with another name.
  */
-static DbmKnown *
-match(const DbmAdoption *adoption, const DbmForeignRow *row, bool *is_taken)
+static DbmIndexed *
+match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken)
 {
-	DbmKnown   *known = NULL;
+	DbmIndexed   *known = NULL;
 
 	*is_taken = false;
 	/* some tools allow several files of one version */
 	if (row->file)
-		known = dbm_known_by_file(adoption->known, row->file);
+		known = dbm_index_by_file(adoption->known, row->file);
 	if (known && !known->is_seen)
 		return known;
 	known = NULL;
 	if (row->canonical)
-		known = dbm_known_by_version(adoption->known, row->canonical);
+		known = dbm_index_by_version(adoption->known, row->canonical);
 	if (known && known->is_seen && !has_same_name(row, known))
 	{
 		*is_taken = true;
 		known = NULL;
 	}
 	if (known == NULL && row->file)
-		known = dbm_known_by_name(adoption->known, row->file);
+		known = dbm_index_by_name(adoption->known, row->file);
 	if (known == NULL && row->canonical == NULL && row->text[0] != '\0')
-		known = dbm_known_by_name(adoption->known, row->is_repeatable ?
+		known = dbm_index_by_name(adoption->known, row->is_repeatable ?
 								  psprintf("R__%s", row->name) : row->text);
 	return known;
 }
 
 /* A name that one side does not have is no difference. */
 static bool
-has_same_name(const DbmForeignRow *row, const DbmKnown *known)
+has_same_name(const DbmToolRow *row, const DbmIndexed *known)
 {
 	return row->name[0] == '\0' || known->migration.name[0] == '\0' ||
 		dbm_name_is_same(row->name, known->migration.name) ||
@@ -225,10 +225,10 @@ has_same_name(const DbmForeignRow *row, const DbmKnown *known)
 }
 
 /* A migration that only the other tool knows. */
-static DbmKnown *
-new_known(const DbmForeignRow *row)
+static DbmIndexed *
+new_known(const DbmToolRow *row)
 {
-	DbmKnown   *known = palloc0(sizeof(DbmKnown));
+	DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
 	DbmMigration *migration = &known->migration;
 
 	migration->name = row->name;
@@ -250,12 +250,12 @@ new_known(const DbmForeignRow *row)
 
 /* A row that is a migration known here. */
 static void
-adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
+adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
 	StringInfoData detail;
 	bool		was_applied = known->migration.is_applied;
 	bool		other_text = has_other_text(adoption, row, known);
-	const TimestampTz *undone_at = dbm_known_undone_at(adoption->known, known);
+	const TimestampTz *undone_at = dbm_index_undone_at(adoption->known, known);
 
 	/* the other tool does not know that, unless it has run it again */
 	if (undone_at && (row->applied_at == NULL || *row->applied_at < *undone_at))
@@ -302,10 +302,10 @@ adopt_known(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
  * migration is looked at once, however many such rows there are.
  */
 static void
-adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
+adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 {
 	const List *all = adoption->known->all;
-	DbmForeignRow older = *row;
+	DbmToolRow older = *row;
 
 	older.is_up_to = false;
 	older.checksum = NULL;
@@ -313,7 +313,7 @@ adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
 	older.file = NULL;
 	for (; adoption->nolder < list_length(all); adoption->nolder++)
 	{
-		DbmKnown   *known = list_nth(all, adoption->nolder);
+		DbmIndexed   *known = list_nth(all, adoption->nolder);
 
 		CHECK_FOR_INTERRUPTS();
 		if (!known->canonical || (!known->migration.is_registered && !known->adopted_from))
@@ -327,9 +327,9 @@ adopt_older(DbmAdoption *adoption, const DbmForeignRow *row)
 
 /* Record a migration as applied, and remember that. */
 static void
-record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
+record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
-	DbmRecord	record = {
+	DbmHistoryEntry	record = {
 		.action = "adopt",
 		.target_schema = adoption->schema,
 		.migration = &known->migration,
@@ -342,9 +342,9 @@ record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 	if (!adoption->dry_run)
 	{
 		if (adoption->run == 0)
-			adoption->run = dbm_catalog_next_run(&adoption->ext);
+			adoption->run = dbm_history_next_run(&adoption->ext);
 		record.run = adoption->run;
-		dbm_record_adopted(&adoption->ext, &record);
+		dbm_applied_adopt(&adoption->ext, &record);
 	}
 	if (row->is_up_to)
 		adoption->baseline = row->canonical;
@@ -356,11 +356,11 @@ record(DbmAdoption *adoption, const DbmForeignRow *row, DbmKnown *known)
 
 /* What somebody should know about a row and what it was taken for. */
 static void
-describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmKnown *known,
+describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known,
 			   StringInfo detail)
 {
 	const DbmMigration *migration = &known->migration;
-	const DbmForeignTable *table = adoption->table;
+	const DbmToolTable *table = adoption->table;
 
 	if (row->applied_at == NULL && !migration->is_applied)
 		add_detail(detail, "time not known");
@@ -386,7 +386,7 @@ describe_match(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 
 /* Does the tool's checksum say that the registered script is another one? */
 static bool
-has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmKnown *known)
+has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known)
 {
 	const DbmMigration *migration = &known->migration;
 	MemoryContext context;
@@ -400,8 +400,8 @@ has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 		return false;
 	context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate adoption", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	script = dbm_catalog_read_script(&adoption->ext, migration, true, &len);
-	result = !dbm_foreign_same_text(adoption->table, row, script, len);
+	script = dbm_state_read_script(&adoption->ext, migration, true, &len);
+	result = !dbm_tool_same_text(adoption->table, row, script, len);
 	/* Flyway counts a repeatable's after it has put in what it stands for */
 	if (row->is_repeatable && strstr(script, "${"))
 		result = false;
@@ -411,7 +411,7 @@ has_other_text(const DbmAdoption *adoption, const DbmForeignRow *row, const DbmK
 }
 
 static void
-note_in_force(DbmAdoption *adoption, const DbmKnown *known)
+note_in_force(DbmAdoption *adoption, const DbmIndexed *known)
 {
 	if (known->migration.is_applied && known->canonical &&
 		(adoption->newest == NULL || dbm_version_compare(known->canonical, adoption->newest) > 0))

@@ -13,7 +13,7 @@
 /* index.c */
 
 /* A migration as adoption has to know it. */
-typedef struct DbmKnown
+typedef struct DbmIndexed
 {
 	DbmMigration migration;		/* without what is said about its scripts */
 	const char *canonical;		/* form of the version, or NULL */
@@ -22,27 +22,27 @@ typedef struct DbmKnown
 	const char *applied_by;		/* or NULL */
 	const char *adopted_from;	/* the reason recorded then, or NULL */
 	bool		is_seen;		/* is in the other tool's table */
-} DbmKnown;
+} DbmIndexed;
 
-typedef struct DbmKnownSet
+typedef struct DbmIndex
 {
-	List	   *all;			/* of DbmKnown, in version order */
+	List	   *all;			/* of DbmIndexed, in version order */
 	struct HTAB *index;
-} DbmKnownSet;
+} DbmIndex;
 
-extern DbmKnownSet *dbm_known_load(const DbmExtension *ext, const char *schema);
-extern void dbm_known_add(DbmKnownSet *set, DbmKnown *known);
-extern DbmKnown *dbm_known_by_version(const DbmKnownSet *set, const char *canonical);
-extern DbmKnown *dbm_known_by_file(const DbmKnownSet *set, const char *file);
-extern DbmKnown *dbm_known_by_name(const DbmKnownSet *set, const char *name);
-extern const TimestampTz *dbm_known_undone_at(const DbmKnownSet *set, const DbmKnown *known);
-extern bool dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason);
+extern DbmIndex *dbm_index_load(const DbmExtension *ext, const char *schema);
+extern void dbm_index_add(DbmIndex *set, DbmIndexed *known);
+extern DbmIndexed *dbm_index_by_version(const DbmIndex *set, const char *canonical);
+extern DbmIndexed *dbm_index_by_file(const DbmIndex *set, const char *file);
+extern DbmIndexed *dbm_index_by_name(const DbmIndex *set, const char *name);
+extern const TimestampTz *dbm_index_undone_at(const DbmIndex *set, const DbmIndexed *known);
+extern bool dbm_index_adopted_elsewhere(DbmExtension *ext, const char *reason);
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
 extern struct HTAB *dbm_string_table(const char *name, Size entrysize);
 
-/* historyaccess.c */
+/* toolaccess.c */
 
 typedef enum DbmTool
 {
@@ -63,24 +63,24 @@ typedef enum DbmTool
 } DbmTool;
 
 /* What a history table's columns say. */
-typedef enum DbmForeignColumn
+typedef enum DbmToolColumn
 {
-	DBM_FOREIGN_ORDER,
-	DBM_FOREIGN_VERSION,
-	DBM_FOREIGN_NAME,
-	DBM_FOREIGN_TIME,
-	DBM_FOREIGN_AUTHOR,
-	DBM_FOREIGN_FLAG,			/* success, applied or dirty */
-	DBM_FOREIGN_TYPE,
-	DBM_FOREIGN_FILE,
-	DBM_FOREIGN_CHECKSUM,
-	DBM_FOREIGN_UNDONE			/* when it was rolled back */
-} DbmForeignColumn;
+	DBM_COLUMN_ORDER,
+	DBM_COLUMN_VERSION,
+	DBM_COLUMN_NAME,
+	DBM_COLUMN_TIME,
+	DBM_COLUMN_AUTHOR,
+	DBM_COLUMN_FLAG,			/* success, applied or dirty */
+	DBM_COLUMN_TYPE,
+	DBM_COLUMN_FILE,
+	DBM_COLUMN_CHECKSUM,
+	DBM_COLUMN_UNDONE			/* when it was rolled back */
+} DbmToolColumn;
 
-#define DBM_FOREIGN_COLUMNS 10
+#define DBM_TOOL_COLUMNS 10
 
 /* Another tool's history table. */
-typedef struct DbmForeignTable
+typedef struct DbmToolTable
 {
 	Oid			oid;
 	Oid			schema_oid;
@@ -92,44 +92,44 @@ typedef struct DbmForeignTable
 	const char *shape;			/* what of its definition must not change */
 	DbmTool		tool;
 	const char *tool_name;		/* NULL if it is no tool with a name */
-	const char *columns[DBM_FOREIGN_COLUMNS];	/* NULL where there is none */
+	const char *columns[DBM_TOOL_COLUMNS];	/* NULL where there is none */
 	const char *all_columns;	/* as a list */
-} DbmForeignTable;
+} DbmToolTable;
 
 /* What reading as the table's owner has changed. */
-typedef struct DbmForeignSection
+typedef struct DbmToolSection
 {
 	DbmUser		caller;
 	int			guc_level;
 	bool		read_only;		/* the transaction, before */
-} DbmForeignSection;
+} DbmToolSection;
 
-extern void dbm_foreign_check_access(const DbmForeignTable *table);
-extern void dbm_foreign_refuse_changed(const DbmForeignTable *table);
-extern int	dbm_foreign_pin_settings(void);
-extern void dbm_foreign_enter(const DbmForeignTable *table, DbmForeignSection *section);
-extern void dbm_foreign_leave(const DbmForeignSection *section);
-extern void dbm_foreign_query(const DbmForeignTable *table, const char *sql);
+extern void dbm_tool_check_access(const DbmToolTable *table);
+extern void dbm_tool_refuse_changed(const DbmToolTable *table);
+extern int	dbm_tool_pin_settings(void);
+extern void dbm_tool_enter(const DbmToolTable *table, DbmToolSection *section);
+extern void dbm_tool_leave(const DbmToolSection *section);
+extern void dbm_tool_query(const DbmToolTable *table, const char *sql);
 
-/* historytable.c */
+/* tooltable.c */
 
 /* What the caller said about the table; all may be NULL. */
-typedef struct DbmForeignRequest
+typedef struct DbmToolRequest
 {
 	const char *table;
 	const char *version_column;
 	const char *time_column;
 	const char *name_column;
-} DbmForeignRequest;
+} DbmToolRequest;
 
-extern DbmForeignTable *dbm_foreign_find(const DbmForeignRequest *request);
-extern DbmForeignTable *dbm_foreign_look_again(const DbmForeignRequest *request,
-											   const DbmForeignTable *before);
+extern DbmToolTable *dbm_tool_find(const DbmToolRequest *request);
+extern DbmToolTable *dbm_tool_look_again(const DbmToolRequest *request,
+											   const DbmToolTable *before);
 
-/* historyrows.c */
+/* toolrows.c */
 
 /* A migration that another tool has applied. */
-typedef struct DbmForeignRow
+typedef struct DbmToolRow
 {
 	const char *text;			/* as its table calls it */
 	const char *version;		/* or NULL */
@@ -145,23 +145,23 @@ typedef struct DbmForeignRow
 	bool		flag;			/* success, applied or dirty */
 	bool		is_undone;
 	int64		order;
-} DbmForeignRow;
+} DbmToolRow;
 
-extern List *dbm_foreign_in_force(const DbmForeignTable *table, List *rows);
+extern List *dbm_tool_in_force(const DbmToolTable *table, List *rows);
 
-/* historyread.c */
+/* toolread.c */
 
-extern List *dbm_foreign_read(const DbmForeignTable *table);
+extern List *dbm_tool_read(const DbmToolTable *table);
 
 /* toolchecksum.c */
 
-extern bool dbm_foreign_same_text(const DbmForeignTable *table, const DbmForeignRow *row,
+extern bool dbm_tool_same_text(const DbmToolTable *table, const DbmToolRow *row,
 								  const char *script, int len);
 
 /* toollock.c */
 
-extern void dbm_foreign_lock_tool(const DbmExtension *ext, const DbmForeignTable *table);
-extern void dbm_foreign_lock_table(const DbmExtension *ext, const DbmForeignTable *table,
+extern void dbm_tool_lock(const DbmExtension *ext, const DbmToolTable *table);
+extern void dbm_tool_lock_table(const DbmExtension *ext, const DbmToolTable *table,
 								   bool dry_run);
 
 /* report.c */
@@ -173,8 +173,8 @@ typedef struct DbmAdoption
 	DbmExtension ext;
 	const char *schema;
 	bool		dry_run;
-	DbmForeignTable *table;
-	DbmKnownSet *known;
+	DbmToolTable *table;
+	DbmIndex *known;
 	const char *reason;
 	int64		run;			/* 0 until something is recorded */
 	int			nolder;			/* of those known, as far as adopt_older() has gone */
@@ -185,9 +185,9 @@ typedef struct DbmAdoption
 extern void dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *name,
 							 const char *result, const TimestampTz *applied_at,
 							 const char *applied_by, const char *detail);
-extern void dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row,
+extern void dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row,
 									bool is_taken);
-extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known);
+extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known);
 extern void dbm_adoption_report_rest(const DbmAdoption *adoption);
 
 #endif							/* DBMIGRATE_ADOPT_H */

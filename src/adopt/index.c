@@ -31,23 +31,23 @@
 typedef struct Entry
 {
 	const char *key;
-	DbmKnown   *known;			/* NULL if several have the key */
+	DbmIndexed   *known;			/* NULL if several have the key */
 } Entry;
 
-static void load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set);
-static DbmKnown *fetch_known(uint64 row);
+static void load_undone(const DbmExtension *ext, const char *schema, DbmIndex *set);
+static DbmIndexed *fetch_known(uint64 row);
 static const TimestampTz *time_column(uint64 row, int column);
-static void add_key(DbmKnownSet *set, char kind, const char *text, DbmKnown *known);
-static DbmKnown *find(const DbmKnownSet *set, char kind, const char *text);
+static void add_key(DbmIndex *set, char kind, const char *text, DbmIndexed *known);
+static DbmIndexed *find(const DbmIndex *set, char kind, const char *text);
 static char *fold(const char *text);
 static uint32 hash_key(const void *key, Size size);
 static int	match_key(const void *a, const void *b, Size size);
 
 /* Everything known about a target schema. */
-DbmKnownSet *
-dbm_known_load(const DbmExtension *ext, const char *schema)
+DbmIndex *
+dbm_index_load(const DbmExtension *ext, const char *schema)
 {
-	DbmKnownSet *set = palloc0(sizeof(DbmKnownSet));
+	DbmIndex *set = palloc0(sizeof(DbmIndex));
 	DbmParams	params = {0};
 	List	   *all = NIL;
 	ListCell   *lc;
@@ -68,7 +68,7 @@ dbm_known_load(const DbmExtension *ext, const char *schema)
 		all = lappend(all, fetch_known(row));
 	SPI_freetuptable(SPI_tuptable);
 	foreach(lc, all)
-		dbm_known_add(set, lfirst(lc));
+		dbm_index_add(set, lfirst(lc));
 	load_undone(ext, schema, set);
 	return set;
 }
@@ -78,7 +78,7 @@ dbm_known_load(const DbmExtension *ext, const char *schema)
  * names the table?  Then ext->target and ext->project say where.
  */
 bool
-dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason)
+dbm_index_adopted_elsewhere(DbmExtension *ext, const char *reason)
 {
 	DbmParams	params = {0};
 
@@ -102,7 +102,7 @@ dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason)
 
 /* What was the last that happened to a migration here: that it was undone? */
 static void
-load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set)
+load_undone(const DbmExtension *ext, const char *schema, DbmIndex *set)
 {
 	DbmParams	params = {0};
 
@@ -119,7 +119,7 @@ load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set)
 			  &params, SPI_OK_SELECT);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		DbmKnown   *known = palloc0(sizeof(DbmKnown));
+		DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
 
 		known->migration.id = dbm_column_text(row, 1);
 		if (!dbm_column_is_null(row, 2))
@@ -132,7 +132,7 @@ load_undone(const DbmExtension *ext, const char *schema, DbmKnownSet *set)
 
 /* One more, at the end of the list. */
 void
-dbm_known_add(DbmKnownSet *set, DbmKnown *known)
+dbm_index_add(DbmIndex *set, DbmIndexed *known)
 {
 	const DbmMigration *migration = &known->migration;
 
@@ -148,15 +148,15 @@ dbm_known_add(DbmKnownSet *set, DbmKnown *known)
 		add_key(set, KEY_NAME, fold(migration->name), known);
 }
 
-DbmKnown *
-dbm_known_by_version(const DbmKnownSet *set, const char *canonical)
+DbmIndexed *
+dbm_index_by_version(const DbmIndex *set, const char *canonical)
 {
 	return find(set, KEY_VERSION, canonical);
 }
 
 /* By the base name of its file alone. */
-DbmKnown *
-dbm_known_by_file(const DbmKnownSet *set, const char *file)
+DbmIndexed *
+dbm_index_by_file(const DbmIndex *set, const char *file)
 {
 	return find(set, KEY_FILE, file);
 }
@@ -165,10 +165,10 @@ dbm_known_by_file(const DbmKnownSet *set, const char *file)
  * By the base name of a file; else by version and name, or a name that only
  * one has, whatever the case and the separators.
  */
-DbmKnown *
-dbm_known_by_name(const DbmKnownSet *set, const char *name)
+DbmIndexed *
+dbm_index_by_name(const DbmIndex *set, const char *name)
 {
-	DbmKnown   *known = find(set, KEY_FILE, name);
+	DbmIndexed   *known = find(set, KEY_FILE, name);
 
 	if (known == NULL)
 		known = find(set, KEY_FULL_NAME, fold(name));
@@ -179,9 +179,9 @@ dbm_known_by_name(const DbmKnownSet *set, const char *name)
 
 /* When was a migration undone here, if it is not in force since?  Or NULL. */
 const TimestampTz *
-dbm_known_undone_at(const DbmKnownSet *set, const DbmKnown *known)
+dbm_index_undone_at(const DbmIndex *set, const DbmIndexed *known)
 {
-	DbmKnown   *undone = find(set, KEY_UNDONE, known->canonical ? known->canonical : known->migration.id);
+	DbmIndexed   *undone = find(set, KEY_UNDONE, known->canonical ? known->canonical : known->migration.id);
 
 	return undone && !known->migration.is_applied ? undone->applied_at : NULL;
 }
@@ -264,10 +264,10 @@ dbm_string_table(const char *name, Size entrysize)
 					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
-static DbmKnown *
+static DbmIndexed *
 fetch_known(uint64 row)
 {
-	DbmKnown   *known = palloc0(sizeof(DbmKnown));
+	DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
 	DbmMigration *migration = &known->migration;
 
 	migration->id = dbm_column_text(row, 1);
@@ -305,7 +305,7 @@ time_column(uint64 row, int column)
 }
 
 static void
-add_key(DbmKnownSet *set, char kind, const char *text, DbmKnown *known)
+add_key(DbmIndex *set, char kind, const char *text, DbmIndexed *known)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	bool		found;
@@ -317,8 +317,8 @@ add_key(DbmKnownSet *set, char kind, const char *text, DbmKnown *known)
 	entry->known = found && entry->known != known ? NULL : known;
 }
 
-static DbmKnown *
-find(const DbmKnownSet *set, char kind, const char *text)
+static DbmIndexed *
+find(const DbmIndex *set, char kind, const char *text)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	Entry	   *entry = *text ? hash_search(set->index, &key, HASH_FIND, NULL) : NULL;

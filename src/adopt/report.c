@@ -14,8 +14,8 @@
 
 #include "adopt/adopt.h"
 
-static bool is_pending(const DbmAdoption *adoption, const DbmKnown *known);
-static void report_pending(const DbmAdoption *adoption, const DbmKnown *known);
+static bool is_pending(const DbmAdoption *adoption, const DbmIndexed *known);
+static void report_pending(const DbmAdoption *adoption, const DbmIndexed *known);
 
 /* One row of the result; an empty detail is none. */
 void
@@ -44,7 +44,7 @@ dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *n
 
 /* A row of the other tool's table for which nothing can be recorded. */
 void
-dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row, bool is_taken)
+dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row, bool is_taken)
 {
 	const char *version = is_taken ? psprintf("%s.1", row->version) : "version";
 
@@ -59,7 +59,7 @@ dbm_adoption_refuse_row(const DbmAdoption *adoption, const DbmForeignRow *row, b
 
 /* A migration that was rolled back here after it had been applied there. */
 void
-dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmKnown *known)
+dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known)
 {
 	const DbmMigration *migration = &known->migration;
 
@@ -82,7 +82,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 
 	foreach(lc, adoption->known->all)
 	{
-		DbmKnown   *known = lfirst(lc);
+		DbmIndexed   *known = lfirst(lc);
 		const DbmMigration *migration = &known->migration;
 
 		if (!migration->is_applied)
@@ -103,7 +103,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 
 /* As its state will be, now that other migrations are applied. */
 static bool
-is_pending(const DbmAdoption *adoption, const DbmKnown *known)
+is_pending(const DbmAdoption *adoption, const DbmIndexed *known)
 {
 	const char *state = known->migration.state;
 
@@ -118,7 +118,7 @@ is_pending(const DbmAdoption *adoption, const DbmKnown *known)
 }
 
 static void
-report_pending(const DbmAdoption *adoption, const DbmKnown *known)
+report_pending(const DbmAdoption *adoption, const DbmIndexed *known)
 {
 	const DbmMigration *migration = &known->migration;
 	const char *detail = "";

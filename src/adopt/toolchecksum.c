@@ -18,7 +18,7 @@ static char *flyway_checksum(const char *script, int len);
 
 /* Is a registered script what the tool ran, as far as its checksum says? */
 bool
-dbm_foreign_same_text(const DbmForeignTable *table, const DbmForeignRow *row,
+dbm_tool_same_text(const DbmToolTable *table, const DbmToolRow *row,
 					  const char *script, int len)
 {
 	/* psql's backquotes drop the newline at the end of a file */

@@ -31,9 +31,9 @@
 
 #define MAX_KEYS 2
 
-static int	advisory_keys(const DbmForeignTable *table, uint64 *keys);
-static uint64 golang_migrate_key(const DbmForeignTable *table, const char *database);
-static uint64 flyway_key(const DbmForeignTable *table);
+static int	advisory_keys(const DbmToolTable *table, uint64 *keys);
+static uint64 golang_migrate_key(const DbmToolTable *table, const char *database);
+static uint64 flyway_key(const DbmToolTable *table);
 static uint32 crc32_of(const char *bytes, int len);
 static int32 java_hash(const char *text);
 static LOCKMODE table_lock_mode(bool dry_run);
@@ -41,7 +41,7 @@ static bool has_rows(char relkind);
 
 /* Take the tool's own lock. */
 void
-dbm_foreign_lock_tool(const DbmExtension *ext, const DbmForeignTable *table)
+dbm_tool_lock(const DbmExtension *ext, const DbmToolTable *table)
 {
 	uint64		keys[MAX_KEYS];
 	int			nkeys = advisory_keys(table, keys);
@@ -70,7 +70,7 @@ dbm_foreign_lock_tool(const DbmExtension *ext, const DbmForeignTable *table)
  * privileges: it is going to be read as its owner.
  */
 void
-dbm_foreign_lock_table(const DbmExtension *ext, const DbmForeignTable *table, bool dry_run)
+dbm_tool_lock_table(const DbmExtension *ext, const DbmToolTable *table, bool dry_run)
 {
 	DbmWait		wait = {.mode = table_lock_mode(dry_run)};
 	List	   *locked = NIL;
@@ -125,7 +125,7 @@ has_rows(char relkind)
 
 /* The keys of the tool's advisory lock on this table, if it has one. */
 static int
-advisory_keys(const DbmForeignTable *table, uint64 *keys)
+advisory_keys(const DbmToolTable *table, uint64 *keys)
 {
 	char	   *database = get_database_name(MyDatabaseId);
 
@@ -163,7 +163,7 @@ advisory_keys(const DbmForeignTable *table, uint64 *keys)
 }
 
 static uint64
-golang_migrate_key(const DbmForeignTable *table, const char *database)
+golang_migrate_key(const DbmToolTable *table, const char *database)
 {
 	StringInfoData name;
 
@@ -176,7 +176,7 @@ golang_migrate_key(const DbmForeignTable *table, const char *database)
 
 /* Names are always in quotation marks there, and inner ones doubled. */
 static uint64
-flyway_key(const DbmForeignTable *table)
+flyway_key(const DbmToolTable *table)
 {
 	StringInfoData name;
 

@@ -25,7 +25,7 @@ static List *read_json(Jsonb *json);
 static DbmFile *read_pair(const JsonbValue *object);
 static DbmFile *make_file(const JsonbValue *name, const JsonbValue *content);
 static void check_texts(DbmFileSet *set);
-static void check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone);
+static void check_all(const DbmExtension *ext, DbmFileSet *set, bool down_alone);
 static void prefer_our_database(const DbmExtension *ext, DbmFileSet *set);
 static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
 static DbmTrouble *check_one(const DbmExtension *ext, DbmFileMigration *migration,
@@ -104,9 +104,9 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 	InitMaterializedSRF(fcinfo, 0);
 	dbm_fileset_read(files, format, &set);
 	check_texts(&set);
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", project);
-	check_registry(&ext, &set, down_alone);
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", project);
+	check_all(&ext, &set, down_alone);
 	if (set.troubles)
 		throw_troubles(set.troubles);
 
@@ -114,14 +114,14 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 	{
 		DbmFileMigration *migration = lfirst(lc);
 		DbmTrouble *trouble = NULL;
-		const char *outcome = dbm_store(&ext, &migration->registration, &trouble);
+		const char *outcome = dbm_registration_store(&ext, &migration->registration, &trouble);
 
 		if (outcome == NULL)
 		{
 			trouble->file = main_file(migration)->path;
 			throw_troubles(list_make1(trouble));
 		}
-		dbm_store_warn(&migration->registration, strcmp(outcome, "unchanged") != 0);
+		dbm_registration_warn(&migration->registration, strcmp(outcome, "unchanged") != 0);
 		if (migration->is_code && strcmp(outcome, "added") == 0)
 			ereport(WARNING,
 					(errmsg("%s is not SQL", main_file(migration)->path),
@@ -135,7 +135,7 @@ dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *trou
 					 errhint("Write what they stand for, unless the text means ${ itself.")));
 		put_migration(result, migration, outcome);
 	}
-	dbm_catalog_close();
+	dbm_extension_close();
 	foreach(lc, set.left_out)
 		put_left_out(result, lfirst(lc));
 	if (files && set.migrations == NIL)
@@ -233,7 +233,7 @@ check_texts(DbmFileSet *set)
 			continue;			/* that is told already */
 		wanted->from_files = true;
 		wanted->down_is_file = migration->down_file != migration->up_file;
-		dbm_store_read(wanted);
+		dbm_registration_read(wanted);
 		wanted->up_online |= migration->up_no_transaction;
 		wanted->down_online |= migration->down_no_transaction;
 		if (wanted->refused)
@@ -254,7 +254,7 @@ check_texts(DbmFileSet *set)
  * looked at under the run lock.
  */
 static void
-check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
+check_all(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
 {
 	bool		must_lock = false;
 	ListCell   *lc;
@@ -265,7 +265,7 @@ check_registry(const DbmExtension *ext, DbmFileSet *set, bool down_alone)
 		DbmStored  *stored = migration->is_unreadable ? NULL : look_up(ext, migration);
 
 		CHECK_FOR_INTERRUPTS();
-		must_lock |= stored && !dbm_store_is_same(stored);
+		must_lock |= stored && !dbm_stored_is_same(stored);
 	}
 	if (must_lock)
 		dbm_lock_for_run(ext);
@@ -312,14 +312,14 @@ static DbmStored *
 look_up(const DbmExtension *ext, DbmFileMigration *migration)
 {
 	DbmRegistration *wanted = &migration->registration;
-	DbmStored  *stored = dbm_registry_stored(ext, wanted);
+	DbmStored  *stored = dbm_migrations_stored(ext, wanted);
 
 	if (stored && wanted->up == 0)
 	{
 		wanted->name = stored->name;
 		if (wanted->version_key)
 			wanted->version = stored->version;
-		stored = dbm_registry_stored(ext, wanted);
+		stored = dbm_migrations_stored(ext, wanted);
 	}
 	return stored;
 }
@@ -331,14 +331,14 @@ check_one(const DbmExtension *ext, DbmFileMigration *migration, const DbmStored 
 	const DbmRegistration *wanted = &migration->registration;
 
 	migration->has_sql = stored && stored->has_up;
-	if (stored && dbm_store_is_same(stored))
+	if (stored && dbm_stored_is_same(stored))
 		return NULL;
 	if (stored == NULL && wanted->up == 0 && !migration->is_code && !down_alone)
 		return dbm_trouble(ERRCODE_UNDEFINED_OBJECT,
 						   psprintf("there is no up script for version %s", wanted->version), NULL,
 						   "Add the file that this one undoes, or leave it out.");
 
-	return dbm_store_check(ext, wanted, stored);
+	return dbm_rules_check(ext, wanted, stored);
 }
 
 /* All that is wrong, as one error. */

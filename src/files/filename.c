@@ -44,7 +44,7 @@ static bool take_suffix(char *stem, const char *suffix);
 static char *take_extension(char *stem);
 static bool is_one_of(const char *word, const char *const *words);
 static void leave_out(DbmFileName *file, const char *reason);
-static void refuse(DbmFileName *file, const char *reason, const char *hint);
+static void reject(DbmFileName *file, const char *reason, const char *hint);
 
 /*
  * Read the name of a file.  "path" is relative, with '/' between folders;
@@ -69,7 +69,7 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 		file->folder_dialect = NULL;
 
 	if (*base == '\0')
-		refuse(file, "the name of the file is empty", NULL);
+		reject(file, "the name of the file is empty", NULL);
 	else if (*base == '.' || strstr(path, "/.") != NULL || (*path == '.' && path[1] != '/' && path[1] != '.'))
 		leave_out(file, "hidden file");
 	else if (read_settings_name(file))
@@ -136,7 +136,7 @@ read_folder_name(DbmFileName *file, const char *parent, const char *stem)
 	file->role = strcmp(stem, "down") == 0 ? DBM_FILE_DOWN : DBM_FILE_UP;
 	version = without(version, "-");
 	if (*version == '\0' || strspn(version, "0123456789") != strlen(version))
-		refuse(file, "its folder's name does not begin with a version",
+		reject(file, "its folder's name does not begin with a version",
 			   "Folders are named like 20231106120000_name.");
 	file->version = version;
 	file->name = underscore ? underscore + 1 : "";
@@ -207,7 +207,7 @@ read_flyway_name(DbmFileName *file, const char *stem)
 		case 'R':
 			file->role = DBM_FILE_REPEATABLE;
 			if (*file->name == '\0')
-				refuse(file, "a repeatable migration needs a name", "Files are named like R__name.sql.");
+				reject(file, "a repeatable migration needs a name", "Files are named like R__name.sql.");
 			break;
 	}
 	return true;
@@ -300,7 +300,7 @@ read_version_and_name(DbmFileName *file, const char *stem)
 	if (file->version == NULL)
 	{
 		file->version = "";
-		refuse(file, "the name of the file does not begin with a version",
+		reject(file, "the name of the file does not begin with a version",
 			   "Name it like 001_name.sql, or leave it out.");
 	}
 }
@@ -432,7 +432,7 @@ leave_out(DbmFileName *file, const char *reason)
 }
 
 static void
-refuse(DbmFileName *file, const char *reason, const char *hint)
+reject(DbmFileName *file, const char *reason, const char *hint)
 {
 	file->role = DBM_FILE_BAD;
 	file->reason = reason;

@@ -13,7 +13,7 @@
 /* rules.c */
 
 extern void dbm_trouble_throw(const DbmTrouble *trouble);
-extern void dbm_store_throw_refused(const DbmRegistration *wanted);
-extern bool dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_registration_throw_refused(const DbmRegistration *wanted);
+extern bool dbm_registration_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 
 #endif							/* DBMIGRATE_REGISTER_INTERNAL_H */

@@ -60,20 +60,20 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 				 errmsg("environments must not contain nulls")));
 	check_names(&wanted);
 
-	dbm_store_read(&wanted);
-	dbm_store_throw_refused(&wanted);
+	dbm_registration_read(&wanted);
+	dbm_registration_throw_refused(&wanted);
 	if (!PG_ARGISNULL(5))
 		wanted.up_online = PG_GETARG_BOOL(5);
 	if (!PG_ARGISNULL(6))
 		wanted.down_online = PG_GETARG_BOOL(6);
 
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 8));
-	result = dbm_store(&ext, &wanted, &trouble);
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 8));
+	result = dbm_registration_store(&ext, &wanted, &trouble);
 	if (result == NULL)
 		dbm_trouble_throw(trouble);
-	dbm_catalog_close();
-	dbm_store_warn(&wanted, strcmp(result, "unchanged") != 0);
+	dbm_extension_close();
+	dbm_registration_warn(&wanted, strcmp(result, "unchanged") != 0);
 	PG_RETURN_TEXT_P(cstring_to_text(result));
 }
 
@@ -91,21 +91,21 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	wanted.down = PG_ARGISNULL(2) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	wanted.version = fresh_version(when);
 	check_names(&wanted);
-	dbm_store_read(&wanted);
-	dbm_store_throw_refused(&wanted);
+	dbm_registration_read(&wanted);
+	dbm_registration_throw_refused(&wanted);
 
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 3));
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 3));
 	for (;; when++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		wanted.version = fresh_version(when);
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-		if (dbm_store_insert(&ext, &wanted))
+		if (dbm_registration_insert(&ext, &wanted))
 			break;
 	}
-	dbm_catalog_close();
-	dbm_store_warn(&wanted, true);
+	dbm_extension_close();
+	dbm_registration_warn(&wanted, true);
 	PG_RETURN_TEXT_P(cstring_to_text(wanted.version));
 }
 
@@ -118,9 +118,9 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 	DbmTrouble *trouble;
 
 	dbm_check_may_register("migrate.remove()");
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 1));
-	dbm_catalog_check_project(&ext);
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 1));
+	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
 	stored = find(&ext, fcinfo, 0);
 	if (stored->is_applied)
@@ -128,12 +128,12 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is applied and cannot be forgotten", stored->version),
 				 errhint("%s", still_applied(&ext, stored))));
-	trouble = dbm_store_check(&ext, NULL, stored);
+	trouble = dbm_rules_check(&ext, NULL, stored);
 	if (trouble)
 		dbm_trouble_throw(trouble);
-	dbm_approval_forget(&ext, stored->id);
-	dbm_registry_delete(&ext, stored->id);
-	dbm_catalog_close();
+	dbm_approvals_forget(&ext, stored->id);
+	dbm_migrations_delete(&ext, stored->id);
+	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
@@ -148,13 +148,13 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	DbmRegistration wanted;
 	DbmStored  *stored;
 	DbmMigration migration = {0};
-	DbmRecord	record = {.action = "amend", .target_schema = "", .migration = &migration};
+	DbmHistoryEntry	record = {.action = "amend", .target_schema = "", .migration = &migration};
 
 	dbm_check_may_register("migrate.amend()");
 	record.reason = dbm_reason(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 4));
-	dbm_catalog_check_project(&ext);
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 4));
+	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
 	stored = find(&ext, fcinfo, 0);
 	if (!stored->is_applied)
@@ -163,25 +163,25 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is not applied", stored->version),
 				 errhint("Change a pending migration with migrate.add() or migrate.add_file().")));
 
-	dbm_registry_load(&ext, stored->id, &wanted);
+	dbm_migrations_load(&ext, stored->id, &wanted);
 	if (!PG_ARGISNULL(1))
 		wanted.up = PointerGetDatum(PG_GETARG_TEXT_PP(1));
 	if (!PG_ARGISNULL(2))
 		wanted.down = PointerGetDatum(PG_GETARG_TEXT_PP(2));
-	dbm_store_read(&wanted);
-	dbm_store_throw_refused(&wanted);
-	stored = dbm_registry_stored(&ext, &wanted);
-	dbm_registry_update(&ext, &wanted, stored);
-	dbm_registry_accept_text(&ext, stored->id);
+	dbm_registration_read(&wanted);
+	dbm_registration_throw_refused(&wanted);
+	stored = dbm_migrations_stored(&ext, &wanted);
+	dbm_migrations_update(&ext, &wanted, stored);
+	dbm_applied_accept_text(&ext, stored->id);
 
 	migration.id = stored->id;
 	migration.version = wanted.version;
 	migration.name = wanted.name;
 	migration.checksum = dbm_script_checksum(wanted.up_script, wanted.up_online);
-	record.run = dbm_catalog_next_run(&ext);
-	dbm_record_history(&ext, &record);
-	dbm_catalog_close();
-	dbm_store_warn(&wanted, true);
+	record.run = dbm_history_next_run(&ext);
+	dbm_history_add(&ext, &record);
+	dbm_extension_close();
+	dbm_registration_warn(&wanted, true);
 	PG_RETURN_VOID();
 }
 
@@ -198,13 +198,13 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 	char	   *what;
 
 	dbm_check_may_register("migrate.approve()");
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, "", dbm_text_argument(fcinfo, 3));
-	dbm_catalog_check_project(&ext);
-	what = dbm_approval_add(&ext, find(&ext, fcinfo, 0),
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 3));
+	dbm_extension_check_project(&ext);
+	what = dbm_approvals_add(&ext, find(&ext, fcinfo, 0),
 							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
 							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
-	dbm_catalog_close();
+	dbm_extension_close();
 	PG_RETURN_TEXT_P(cstring_to_text(what));
 }
 
@@ -270,7 +270,7 @@ text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 static const char *
 still_applied(const DbmExtension *ext, const DbmStored *stored)
 {
-	const char *schema = dbm_catalog_applied_in(ext, stored->id);
+	const char *schema = dbm_state_applied_in(ext, stored->id);
 	const char *mark_pending;
 	DbmExtension there = *ext;
 
@@ -298,7 +298,7 @@ find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 		wanted.id = wanted.version;
 	else
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
-	stored = dbm_registry_stored(ext, &wanted);
+	stored = dbm_migrations_stored(ext, &wanted);
 	if (stored == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

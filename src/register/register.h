@@ -24,12 +24,12 @@ typedef struct DbmTrouble
 
 extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
 							   const char *hint);
-extern void dbm_store_read(DbmRegistration *wanted);
-extern void dbm_store_warn(const DbmRegistration *wanted, bool is_news);
-extern DbmTrouble *dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted,
+extern void dbm_registration_read(DbmRegistration *wanted);
+extern void dbm_registration_warn(const DbmRegistration *wanted, bool is_news);
+extern DbmTrouble *dbm_rules_check(const DbmExtension *ext, const DbmRegistration *wanted,
 								   const DbmStored *stored);
-extern bool dbm_store_is_same(const DbmStored *stored);
-extern const char *dbm_store(const DbmExtension *ext, const DbmRegistration *wanted,
+extern bool dbm_stored_is_same(const DbmStored *stored);
+extern const char *dbm_registration_store(const DbmExtension *ext, const DbmRegistration *wanted,
 							 DbmTrouble **trouble);
 
 /* register.c */

@@ -31,7 +31,7 @@ static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
  * wanted->refused if one of them can never be run.
  */
 void
-dbm_store_read(DbmRegistration *wanted)
+dbm_registration_read(DbmRegistration *wanted)
 {
 	DbmScript  *down;
 
@@ -87,9 +87,9 @@ read_script(const DbmRegistration *wanted, bool is_up)
 	return script;
 }
 
-/* Raise what dbm_store_read() found, if anything. */
+/* Raise what dbm_registration_read() found, if anything. */
 void
-dbm_store_throw_refused(const DbmRegistration *wanted)
+dbm_registration_throw_refused(const DbmRegistration *wanted)
 {
 	DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, wanted->refused == wanted->up_script};
 
@@ -102,7 +102,7 @@ dbm_store_throw_refused(const DbmRegistration *wanted)
  * new ("is_news"), what will not do anything.
  */
 void
-dbm_store_warn(const DbmRegistration *wanted, bool is_news)
+dbm_registration_warn(const DbmRegistration *wanted, bool is_news)
 {
 	for (int is_up = 1; is_up >= 0; is_up--)
 	{
@@ -142,10 +142,10 @@ dbm_store_warn(const DbmRegistration *wanted, bool is_news)
  * "stored" is NULL if nothing is.  NULL, or why not.
  */
 DbmTrouble *
-dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+dbm_rules_check(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
 	if (stored == NULL)
-		return dbm_registry_contradicts(ext, wanted) ? changed_up(ext, wanted->version) : NULL;
+		return dbm_migrations_contradicts(ext, wanted) ? changed_up(ext, wanted->version) : NULL;
 	if (wanted && wanted->up && stored->has_up && !stored->is_applied &&
 		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
 		return taken_version(ext, wanted, stored);
@@ -162,7 +162,7 @@ dbm_store_check(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 
 /* Is there nothing to change? */
 bool
-dbm_store_is_same(const DbmStored *stored)
+dbm_stored_is_same(const DbmStored *stored)
 {
 	return stored->same_up && stored->same_down && stored->same_rest;
 }
@@ -172,16 +172,16 @@ dbm_store_is_same(const DbmStored *stored)
  * wrong, *trouble says what, and nothing is written.
  */
 const char *
-dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **trouble)
+dbm_registration_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **trouble)
 {
 	bool		locked = false;
 
 	for (int tries = 0; tries < MAX_TRIES; tries++)
 	{
-		DbmStored  *stored = dbm_registry_stored(ext, wanted);
+		DbmStored  *stored = dbm_migrations_stored(ext, wanted);
 
 		CHECK_FOR_INTERRUPTS();
-		if (stored && dbm_store_is_same(stored))
+		if (stored && dbm_stored_is_same(stored))
 			return "unchanged";
 		if (stored && !locked)
 		{
@@ -189,17 +189,17 @@ dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **t
 			locked = true;
 			continue;			/* look again: it may have been applied */
 		}
-		*trouble = dbm_store_check(ext, wanted, stored);
+		*trouble = dbm_rules_check(ext, wanted, stored);
 		if (*trouble)
 			return NULL;
 		if (stored)
 		{
-			dbm_registry_update(ext, wanted, stored);
+			dbm_migrations_update(ext, wanted, stored);
 			if (stored->is_applied)
-				dbm_registry_rename_applied(ext, stored->id);
+				dbm_applied_rename(ext, stored->id);
 			return "updated";
 		}
-		if (dbm_store_insert(ext, wanted))
+		if (dbm_registration_insert(ext, wanted))
 			return "added";
 		/* somebody else was faster */
 	}
@@ -213,7 +213,7 @@ dbm_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **t
  * that one was faster.
  */
 bool
-dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted)
+dbm_registration_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	ErrorContextCallback context = {
 		.callback = describe_insert,
@@ -223,7 +223,7 @@ dbm_store_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 	bool		inserted;
 
 	error_context_stack = &context;
-	inserted = dbm_registry_insert(ext, wanted);
+	inserted = dbm_migrations_insert(ext, wanted);
 	error_context_stack = context.previous;
 	return inserted;
 }

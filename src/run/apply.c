@@ -48,7 +48,7 @@ static List *choose_pending(const Run *run, int64 steps, Datum up_to, bool check
 static void roll_back(Run *run, int64 steps, const char *version, Datum key);
 static List *choose_applied(const Run *run, int64 steps, const char *version, Datum key);
 static int64 position_of(const Run *run, const char *version, Datum key);
-static void refuse_below_baseline(const Run *run, const char *version);
+static void check_not_in_baseline(const Run *run, const char *version);
 static void roll_back_list(Run *run, List *chosen);
 static void run_migration(Run *run, const DbmMigration *migration, bool is_up);
 static void check_deferred(Run *run);
@@ -70,7 +70,7 @@ dbmigrate_apply(PG_FUNCTION_ARGS)
 
 	begin_run(&run, "migrate.apply()", fcinfo, 3);
 	apply_pending(&run, steps_argument(fcinfo, 0, true), (Datum) 0, NULL);
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -85,7 +85,7 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 	begin_run(&run, "migrate.apply_to()", fcinfo, 3);
 	up_to = version_argument(fcinfo, 0, &version);
 	apply_pending(&run, ALL_STEPS, up_to, version);
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -98,7 +98,7 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 	begin_run(&run, "migrate.rollback()", fcinfo, 4);
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	roll_back(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -115,7 +115,7 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	/* exactly 0 is everything; 0000 may be the version of a migration */
 	roll_back(&run, ALL_STEPS, strcmp(version, "0") == 0 ? NULL : version, key);
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -136,7 +136,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	chosen = choose_applied(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	if (chosen != NIL)
 	{
-		List	   *repeatables = dbm_catalog_repeatables(&run.ext, run.schema);
+		List	   *repeatables = dbm_state_repeatables(&run.ext, run.schema);
 
 		dbm_refuse_elsewhere(&run.ext, list_concat_copy(chosen, repeatables), list_length(chosen));
 		dbm_refuse_scripts(&run.ext, chosen, true);
@@ -149,7 +149,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 			run_migration(&run, lfirst(lc), true);
 		end_run(&run);
 	}
-	dbm_catalog_close();
+	dbm_extension_close();
 	return (Datum) 0;
 }
 
@@ -164,17 +164,17 @@ begin_run(Run *run, const char *what, FunctionCallInfo fcinfo, int project_arg)
 	run->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	run->schema = dbm_text_argument(fcinfo, 1);
 	run->search_path = dbm_target_search_path(run->schema, dbm_text_argument(fcinfo, 2));
-	dbm_catalog_open(&run->ext);
-	dbm_catalog_use(&run->ext, run->schema, dbm_text_argument(fcinfo, project_arg));
-	dbm_catalog_check_project(&run->ext);
-	dbm_targetstate_refuse_lost(&run->ext, run->schema);
+	dbm_extension_open(&run->ext);
+	dbm_extension_use(&run->ext, run->schema, dbm_text_argument(fcinfo, project_arg));
+	dbm_extension_check_project(&run->ext);
+	dbm_targets_refuse_lost(&run->ext, run->schema);
 }
 
 /* Something is to be run: from here on it is a run of its own. */
 static void
 number_run(Run *run)
 {
-	run->number = dbm_catalog_next_run(&run->ext);
+	run->number = dbm_history_next_run(&run->ext);
 	run->cursors = dbm_leftover_callers_cursors();
 }
 
@@ -219,7 +219,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 
 	if (version)
 	{
-		target = dbm_catalog_migration(&run->ext, run->schema, version);
+		target = dbm_state_find(&run->ext, run->schema, version);
 		if (target == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -227,7 +227,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 					 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
 							 dbm_target_argument(&run->ext, true))));
 	}
-	if (dbm_catalog_all_applied(&run->ext, run->schema) ||
+	if (dbm_state_all_applied(&run->ext, run->schema) ||
 		choose_pending(run, steps, up_to, false) == NIL)
 	{
 		dbm_refuse_count(&run->ext, steps, 0, "pending", "apply_to");
@@ -258,7 +258,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 static void
 notice_newer(const Run *run, Datum up_to, const char *version)
 {
-	char	   *newest = dbm_catalog_newest(&run->ext, run->schema);
+	char	   *newest = dbm_state_newest(&run->ext, run->schema);
 
 	if (newest && dbm_progress &&
 		!datumIsEqual(PointerGetDatum(dbm_version_parse(newest)), up_to, false, -1))
@@ -277,7 +277,7 @@ notice_skipped(const Run *run, Datum up_to)
 
 	if (!dbm_progress)
 		return;
-	foreach(lc, dbm_catalog_to_apply(&run->ext, run->schema, up_to))
+	foreach(lc, dbm_state_to_apply(&run->ext, run->schema, up_to))
 	{
 		DbmMigration *migration = lfirst(lc);
 
@@ -295,7 +295,7 @@ notice_skipped(const Run *run, Datum up_to)
 static List *
 choose_pending(const Run *run, int64 steps, Datum up_to, bool check)
 {
-	List	   *known = dbm_catalog_to_apply(&run->ext, run->schema, up_to);
+	List	   *known = dbm_state_to_apply(&run->ext, run->schema, up_to);
 	List	   *chosen = NIL;
 	ListCell   *lc;
 
@@ -340,14 +340,14 @@ choose_applied(const Run *run, int64 steps, const char *version, Datum key)
 {
 	List	   *chosen;
 
-	if (dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
+	if (dbm_state_to_roll_back(&run->ext, run->schema, steps,
 								 position_of(run, version, key)) == NIL)
 	{
 		dbm_refuse_count(&run->ext, steps, 0, "applied", "rollback_to");
 		return NIL;
 	}
 	dbm_lock_for_run(&run->ext);
-	chosen = dbm_catalog_to_roll_back(&run->ext, run->schema, steps,
+	chosen = dbm_state_to_roll_back(&run->ext, run->schema, steps,
 									  position_of(run, version, key));
 	dbm_refuse_count(&run->ext, steps, list_length(chosen), "applied", "rollback_to");
 	dbm_refuse_changed(&run->ext, chosen);
@@ -363,12 +363,12 @@ position_of(const Run *run, const char *version, Datum key)
 	int64		position = 0;
 
 	if (version)
-		position = dbm_catalog_position(&run->ext, run->schema, key);
+		position = dbm_state_position(&run->ext, run->schema, key);
 	if (position < 0)
 	{
-		refuse_below_baseline(run, version);
+		check_not_in_baseline(run, version);
 		/* it may have been applied since */
-		position = dbm_catalog_position(&run->ext, run->schema, key);
+		position = dbm_state_position(&run->ext, run->schema, key);
 	}
 	if (position < 0)
 		ereport(ERROR,
@@ -381,9 +381,9 @@ position_of(const Run *run, const char *version, Datum key)
 
 /* What a baseline covers is in force, but nobody knows in which order. */
 static void
-refuse_below_baseline(const Run *run, const char *version)
+check_not_in_baseline(const Run *run, const char *version)
 {
-	DbmMigration *migration = dbm_catalog_migration(&run->ext, run->schema, version);
+	DbmMigration *migration = dbm_state_find(&run->ext, run->schema, version);
 
 	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
 		ereport(ERROR,
@@ -400,17 +400,17 @@ roll_back_list(Run *run, List *chosen)
 
 	foreach(lc, chosen)
 		run_migration(run, lfirst(lc), false);
-	dbm_record_to_repeat(&run->ext, run->schema);
+	dbm_applied_to_repeat(&run->ext, run->schema);
 }
 
 /* Run one script and record it. */
 static void
 run_migration(Run *run, const DbmMigration *migration, bool is_up)
 {
-	DbmTrust	trust = dbm_approval_trust(&run->ext, migration, is_up);
+	DbmTrust	trust = dbm_approvals_trust(&run->ext, migration, is_up);
 	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up, run->is_alone};
 	DbmExecution execution;
-	DbmRecord	record = {
+	DbmHistoryEntry	record = {
 		.action = is_up ? "apply" : "rollback",
 		.target_schema = run->schema,
 		.migration = migration,
@@ -427,7 +427,7 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 
 	check_deferred(run);
 
-	text = dbm_catalog_read_script(&run->ext, migration, is_up, &len);
+	text = dbm_state_read_script(&run->ext, migration, is_up, &len);
 	script = dbm_script_scan(text, len, false);
 	if (trust == DBM_TRUST_NONE && script->ncommands > 0)
 		ereport(ERROR,
@@ -440,11 +440,11 @@ run_migration(Run *run, const DbmMigration *migration, bool is_up)
 	run->check_deferred = execution.may_have_events;
 	run->last = label;
 
-	dbm_catalog_check_alive(&run->ext, &label);
+	dbm_extension_check_alive(&run->ext, &label);
 	if (is_up)
-		dbm_record_applied(&run->ext, &record);
+		dbm_applied_add(&run->ext, &record);
 	else
-		dbm_record_undone(&run->ext, &record);
+		dbm_applied_remove(&run->ext, &record);
 	put_result(run, migration, record.action, &execution);
 	if (dbm_progress)
 		dbm_progress_notice(migration, is_up);
@@ -469,7 +469,7 @@ check_deferred(Run *run)
 static void
 end_run(const Run *run)
 {
-	dbm_targetstate_record(&run->ext, run->schema, run->number);
+	dbm_targets_record(&run->ext, run->schema, run->number);
 	dbm_run_finished();
 }
 
@@ -486,6 +486,6 @@ put_result(Run *run, const DbmMigration *migration, const char *action,
 	values[2] = CStringGetTextDatum(action);
 	values[3] = Int64GetDatum(execution->statements);
 	values[4] = Int64GetDatum(execution->rows);
-	values[5] = dbm_record_interval(execution->duration);
+	values[5] = dbm_interval(execution->duration);
 	tuplestore_putvalues(run->result->setResult, run->result->setDesc, values, nulls);
 }

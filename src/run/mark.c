@@ -43,7 +43,7 @@ Datum
 dbmigrate_baseline(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmRecord	record = {.action = "baseline", .baseline = true};
+	DbmHistoryEntry	record = {.action = "baseline", .baseline = true};
 	DbmMigration marker = {0};
 	DbmMigration *known;
 	int64		count = 0;
@@ -53,7 +53,7 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	begin_request(&request, fcinfo, "migrate.baseline()", 1);
 	if (request.version_key == 0)
 		(void) dbm_version_parse(request.version);	/* an id is no version */
-	if (dbm_catalog_has_applied(&request.ext, request.schema))
+	if (dbm_state_has_applied(&request.ext, request.schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
@@ -61,9 +61,9 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 						 dbm_literal(request.version), dbm_target_argument(&request.ext, false))));
 
 	record.target_schema = request.schema;
-	record.run = dbm_catalog_next_run(&request.ext);
-	migrations = dbm_catalog_up_to(&request.ext, request.schema, request.version_key);
-	known = dbm_catalog_migration(&request.ext, request.schema, request.version);
+	record.run = dbm_history_next_run(&request.ext);
+	migrations = dbm_state_up_to(&request.ext, request.schema, request.version_key);
+	known = dbm_state_find(&request.ext, request.schema, request.version);
 	if (known == NULL || known->is_baseline)
 	{
 		marker.id = marker.version = request.version;
@@ -74,10 +74,10 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	foreach(lc, migrations)
 	{
 		record.migration = lfirst(lc);
-		dbm_record_applied(&request.ext, &record);
+		dbm_applied_add(&request.ext, &record);
 		count++;
 	}
-	dbm_catalog_close();
+	dbm_extension_close();
 	PG_RETURN_INT64(count);
 }
 
@@ -92,15 +92,15 @@ dbmigrate_manage(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
 	DbmMigration none = {0};
-	DbmRecord	record = {.action = "manage", .migration = &none};
+	DbmHistoryEntry	record = {.action = "manage", .migration = &none};
 
 	record.reason = dbm_reason(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	dbm_check_caller("migrate.manage()");
 	begin_call(&ext, fcinfo, 1);
 	record.target_schema = ext.target;
-	record.run = dbm_catalog_next_run(&ext);
-	dbm_record_history(&ext, &record);
-	dbm_catalog_close();
+	record.run = dbm_history_next_run(&ext);
+	dbm_history_add(&ext, &record);
+	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
@@ -109,7 +109,7 @@ Datum
 dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmRecord	record = {.action = "mark_applied"};
+	DbmHistoryEntry	record = {.action = "mark_applied"};
 
 	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
@@ -128,9 +128,9 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 						 dbm_target_argument(&request.ext, true))));
 	record.baseline = record.migration->is_baseline;
 	dbm_refuse_changed(&request.ext, list_make1(unconstify(DbmMigration *, record.migration)));
-	record.run = dbm_catalog_next_run(&request.ext);
-	dbm_record_applied(&request.ext, &record);
-	dbm_catalog_close();
+	record.run = dbm_history_next_run(&request.ext);
+	dbm_applied_add(&request.ext, &record);
+	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
@@ -139,7 +139,7 @@ Datum
 dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmRecord	record = {.action = "mark_pending"};
+	DbmHistoryEntry	record = {.action = "mark_pending"};
 
 	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	begin_request(&request, fcinfo, "migrate.mark_pending()", 2);
@@ -151,10 +151,10 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 				 errmsg("migration %s is not applied", request.version),
 				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
 						 dbm_target_argument(&request.ext, true))));
-	record.run = dbm_catalog_next_run(&request.ext);
-	dbm_record_undone(&request.ext, &record);
+	record.run = dbm_history_next_run(&request.ext);
+	dbm_applied_remove(&request.ext, &record);
 	check_not_below_baseline(&request);
-	dbm_catalog_close();
+	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
@@ -165,7 +165,7 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 static void
 check_not_below_baseline(const Request *request)
 {
-	DbmMigration *migration = dbm_catalog_migration(&request->ext, request->schema,
+	DbmMigration *migration = dbm_state_find(&request->ext, request->schema,
 													request->version);
 
 	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
@@ -173,7 +173,7 @@ check_not_below_baseline(const Request *request)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", request->version),
 				 errdetail("All versions up to the baseline do, %s is the newest applied one.",
-						   dbm_catalog_newest(&request->ext, request->schema)),
+						   dbm_state_newest(&request->ext, request->schema)),
 				 errhint("Register its script under a newer version; or take the newer ones back first, from the newest on.")));
 }
 
@@ -187,7 +187,7 @@ Datum
 dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
-	DbmRecord	record = {.action = "forget"};
+	DbmHistoryEntry	record = {.action = "forget"};
 	int64		count;
 
 	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
@@ -203,16 +203,16 @@ dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 				 errmsg("the state of the database as it is cannot be forgotten"),
 				 errhint("Take back what was undone: SELECT migrate.mark_pending(version, 'the reason');")));
 
-	dbm_catalog_open(&ext);
+	dbm_extension_open(&ext);
 	dbm_lock_for_run(&ext);
-	record.run = dbm_catalog_next_run(&ext);
-	count = dbm_record_forgotten(&ext, &record);
-	if (!dbm_targetstate_forget(&ext, record.target_schema) && count == 0)
+	record.run = dbm_history_next_run(&ext);
+	count = dbm_applied_forget(&ext, &record);
+	if (!dbm_targets_forget(&ext, record.target_schema) && count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("nothing is recorded for schema \"%s\"", record.target_schema),
 				 errhint("See where something is: SELECT DISTINCT target_schema FROM migrate.schema_migrations;")));
-	dbm_catalog_close();
+	dbm_extension_close();
 	PG_RETURN_INT64(count);
 }
 
@@ -240,16 +240,16 @@ begin_call(DbmExtension *ext, FunctionCallInfo fcinfo, int schema_arg)
 	const char *schema = dbm_text_argument(fcinfo, schema_arg);
 
 	dbm_target_check(schema);
-	dbm_catalog_open(ext);
-	dbm_catalog_use(ext, schema, dbm_text_argument(fcinfo, schema_arg + 1));
-	dbm_catalog_check_project(ext);
+	dbm_extension_open(ext);
+	dbm_extension_use(ext, schema, dbm_text_argument(fcinfo, schema_arg + 1));
+	dbm_extension_check_project(ext);
 	dbm_lock_for_run(ext);
 }
 
 static DbmMigration *
 find(const Request *request)
 {
-	DbmMigration *migration = dbm_catalog_migration(&request->ext, request->schema,
+	DbmMigration *migration = dbm_state_find(&request->ext, request->schema,
 													request->version);
 
 	if (migration == NULL)

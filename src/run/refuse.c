@@ -107,7 +107,7 @@ dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chose
 						   "%d pending migrations are older than the newest applied one",
 						   count, count),
 			 errdetail("Newest applied: %s.  Out of order: %s.",
-					   dbm_catalog_newest(ext, schema), offenders),
+					   dbm_state_newest(ext, schema), offenders),
 			 errhint("To run them now, before newer ones: SET dbmigrate.out_of_order = 'allow';")));
 }
 
@@ -158,7 +158,7 @@ decide_trust(const DbmExtension *ext, List *chosen, bool is_up)
 	ListCell   *lc;
 
 	foreach(lc, chosen)
-		script_info(lfirst(lc), is_up)->trust = dbm_approval_trust(ext, lfirst(lc), is_up);
+		script_info(lfirst(lc), is_up)->trust = dbm_approvals_trust(ext, lfirst(lc), is_up);
 }
 
 static void
@@ -228,7 +228,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 		dbm_script_analyze(script);
 		if (script->unreadable == NULL && script->refused == NULL)
 		{
-			dbm_registry_update_analysis(ext, migration, is_up, script);
+			dbm_migrations_update_analysis(ext, migration, is_up, script);
 			info->statements = script->ncommands;
 			info->sets_role = script->sets_role;
 			info->online |= script->online;
@@ -316,7 +316,7 @@ dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *
 
 	if (asked <= found || (asked == 1 && found == 0))
 		return;
-	meant = dbm_catalog_migration(ext, ext->target, psprintf(INT64_FORMAT, asked));
+	meant = dbm_state_find(ext, ext->target, psprintf(INT64_FORMAT, asked));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 found == 0 ? errmsg("there is no %s migration, but steps is %d", what, (int) asked) :
@@ -348,7 +348,7 @@ dbm_refuse_unmanaged(const DbmExtension *ext)
 		foreach(lc, fetch_search_path(false))
 			if (lfirst_oid(lc) != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(lfirst_oid(lc)))
 				schemas = lappend_oid(schemas, lfirst_oid(lc));
-	tables = dbm_catalog_unmanaged_tables(ext, schemas, TABLES_NAMED + 1);
+	tables = dbm_state_unmanaged_tables(ext, schemas, TABLES_NAMED + 1);
 	if (tables == NIL)
 		return;
 
@@ -460,7 +460,7 @@ static DbmScript *
 read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
 {
 	int			len;
-	char	   *text = dbm_catalog_read_script(ext, migration, is_up, &len);
+	char	   *text = dbm_state_read_script(ext, migration, is_up, &len);
 
 	return dbm_script_scan(text, len, true);
 }

@@ -31,15 +31,15 @@ dbmigrate_require(PG_FUNCTION_ARGS)
 	const char *schema = dbm_text_argument(fcinfo, 1);
 	DbmExtension ext;
 
-	dbm_catalog_open(&ext);
-	dbm_catalog_use(&ext, schema, dbm_text_argument(fcinfo, 2));
-	dbm_catalog_check_project(&ext);
-	dbm_targetstate_look(&ext, schema);
+	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, schema, dbm_text_argument(fcinfo, 2));
+	dbm_extension_check_project(&ext);
+	dbm_targets_look(&ext, schema);
 	if (PG_ARGISNULL(0))
 		require_all(&ext, schema);
 	else
 		require_version(&ext, schema, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	dbm_catalog_close();
+	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
@@ -47,7 +47,7 @@ static void
 require_version(const DbmExtension *ext, const char *schema, const char *version)
 {
 	DbmMigration *migration =
-		dbm_catalog_migration(ext, schema, version);
+		dbm_state_find(ext, schema, version);
 
 	if (migration == NULL)
 		ereport(ERROR,
@@ -77,7 +77,7 @@ require_all(const DbmExtension *ext, const char *schema)
 	ListCell   *lc;
 
 	initStringInfo(&missing);
-	foreach(lc, dbm_catalog_to_apply(ext, schema, (Datum) 0))
+	foreach(lc, dbm_state_to_apply(ext, schema, (Datum) 0))
 	{
 		DbmMigration *migration = lfirst(lc);
 

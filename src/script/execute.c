@@ -38,7 +38,7 @@
 #define MAX_ACTIVITY 200
 #define MAX_LABEL 150
 
-/* A stretch of foreign code, and what is told about it while it runs. */
+/* A stretch of code that is not ours, and what is told about it while it runs. */
 typedef struct Section
 {
 	char	   *label;
@@ -118,7 +118,7 @@ dbm_execute_deferred_check(const DbmLabel *label, List *cursors)
 }
 
 /*
- * Run foreign code between two walls: settings, user, security context,
+ * Run code that is not ours between two walls: settings, user, security context,
  * activity and error context are afterwards as they were.
  */
 static void

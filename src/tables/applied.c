@@ -28,12 +28,12 @@ static SPIPlanPtr plan_applied = NULL;
 static SPIPlanPtr plan_adopted = NULL;
 static SPIPlanPtr plan_undone = NULL;
 
-static void forget_applied(const DbmExtension *ext, const DbmRecord *record);
-static void add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record);
+static void forget_applied(const DbmExtension *ext, const DbmHistoryEntry *record);
+static void add_record(DbmParams *params, const DbmExtension *ext, const DbmHistoryEntry *record);
 
 /* A history row alone. */
 void
-dbm_record_history(const DbmExtension *ext, const DbmRecord *record)
+dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
@@ -47,7 +47,7 @@ dbm_record_history(const DbmExtension *ext, const DbmRecord *record)
  * which takes the place of the one a repeatable migration has from last time.
  */
 void
-dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
+dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
@@ -68,7 +68,7 @@ dbm_record_applied(const DbmExtension *ext, const DbmRecord *record)
 
 /* The same for what another tool applied, when and by whom it says. */
 void
-dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record)
+dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
@@ -90,7 +90,7 @@ dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record)
 
 /* A history row, and the row of migrate.applied goes. */
 void
-dbm_record_undone(const DbmExtension *ext, const DbmRecord *record)
+dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
@@ -108,7 +108,7 @@ dbm_record_undone(const DbmExtension *ext, const DbmRecord *record)
  * with them: they are run again next time.
  */
 void
-dbm_record_to_repeat(const DbmExtension *ext, const char *schema)
+dbm_applied_to_repeat(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
@@ -126,7 +126,7 @@ dbm_record_to_repeat(const DbmExtension *ext, const char *schema)
  * row.  Returns how many; what the record says of a migration is not used.
  */
 int64
-dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record)
+dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 	int64		count;
@@ -161,7 +161,7 @@ dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record)
 }
 
 static void
-forget_applied(const DbmExtension *ext, const DbmRecord *record)
+forget_applied(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
@@ -177,7 +177,7 @@ forget_applied(const DbmExtension *ext, const DbmRecord *record)
 
 /* The parameters of INSERT_HISTORY. */
 static void
-add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record)
+add_record(DbmParams *params, const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	const DbmMigration *migration = record->migration;
 	const DbmExecution *execution = record->execution;
@@ -191,7 +191,7 @@ add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record)
 	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->statements : 0), !execution);
 	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->rows : 0), !execution);
 	dbm_param(params, INT8OID, Int64GetDatum(execution ? execution->wal_bytes : 0), !execution);
-	dbm_param_datum(params, INTERVALOID, execution ? dbm_record_interval(execution->duration) : (Datum) 0);
+	dbm_param_datum(params, INTERVALOID, execution ? dbm_interval(execution->duration) : (Datum) 0);
 	dbm_param_datum(params, BYTEAOID, migration->checksum);
 	dbm_param_text(params, GetUserNameFromId(GetSessionUserId(), false));
 	dbm_param_text(params, GetUserNameFromId(GetUserId(), false));
@@ -203,7 +203,7 @@ add_record(DbmParams *params, const DbmExtension *ext, const DbmRecord *record)
 
 /* An interval of so many microseconds. */
 Datum
-dbm_record_interval(int64 microseconds)
+dbm_interval(int64 microseconds)
 {
 	Interval   *interval = palloc0(sizeof(Interval));
 

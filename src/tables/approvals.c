@@ -33,7 +33,7 @@ static void approve_script(const DbmExtension *ext, const DbmStored *stored, boo
  * Its author is asked first, and who approved it only if that is not enough.
  */
 DbmTrust
-dbm_approval_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
+dbm_approvals_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
 {
 	const DbmScriptInfo *info = is_up ? &migration->up : &migration->down;
 	DbmTrust	trust = info->author ? dbm_trust_author(info->author) : DBM_TRUST_NONE;
@@ -76,7 +76,7 @@ best_approval(const DbmExtension *ext, const DbmMigration *migration, bool is_up
  * approved, for people.  Error 55000 if that is no longer what is stored.
  */
 char *
-dbm_approval_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256, bool may_set_role)
+dbm_approvals_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256, bool may_set_role)
 {
 	bool		up = stored->has_up && is_same(stored->up_sha256, sha256);
 	bool		down = stored->down_sha256 != 0 && is_same(stored->down_sha256, sha256);
@@ -136,7 +136,7 @@ approve_script(const DbmExtension *ext, const DbmStored *stored, bool is_up, boo
 
 /* A migration is forgotten, and with it who vouched for it. */
 void
-dbm_approval_forget(const DbmExtension *ext, const char *id)
+dbm_approvals_forget(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 

@@ -46,7 +46,7 @@ static bool same_environments(Datum stored, Datum wanted);
  * differs; NULL if nothing is.
  */
 DbmStored *
-dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted)
+dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	DbmParams	params = {0};
 	DbmStored  *stored;
@@ -123,7 +123,7 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
  * than this one?
  */
 bool
-dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
+dbm_migrations_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	DbmParams	params = {0};
 
@@ -147,7 +147,7 @@ dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted)
  * in the meantime.
  */
 bool
-dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted)
+dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 {
 	DbmParams	params = {0};
 
@@ -203,7 +203,7 @@ verify_applied(const DbmExtension *ext, const DbmRegistration *wanted)
  * for the caller to scan.  False if nothing is registered.
  */
 bool
-dbm_registry_load(const DbmExtension *ext, const char *id, DbmRegistration *registration)
+dbm_migrations_load(const DbmExtension *ext, const char *id, DbmRegistration *registration)
 {
 	DbmParams	params = {0};
 
@@ -238,7 +238,7 @@ dbm_registry_load(const DbmExtension *ext, const char *id, DbmRegistration *regi
  * only.
  */
 void
-dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
 	DbmParams	params = {0};
 
@@ -306,7 +306,7 @@ follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted, const Db
 }
 
 void
-dbm_registry_delete(const DbmExtension *ext, const char *id)
+dbm_migrations_delete(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
@@ -320,7 +320,7 @@ dbm_registry_delete(const DbmExtension *ext, const char *id)
 
 /* A migration is called in migrate.applied as it is called when registered. */
 void
-dbm_registry_rename_applied(const DbmExtension *ext, const char *id)
+dbm_applied_rename(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
@@ -353,7 +353,7 @@ verify_new_text(const DbmExtension *ext, const char *id)
 
 /* What is registered counts as what was applied, in every target schema. */
 void
-dbm_registry_accept_text(const DbmExtension *ext, const char *id)
+dbm_applied_accept_text(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 
@@ -368,7 +368,7 @@ dbm_registry_accept_text(const DbmExtension *ext, const char *id)
 
 /* This server reads a script that was registered on another one. */
 void
-dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration, bool is_up,
+dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migration, bool is_up,
 							const DbmScript *script)
 {
 	DbmParams	params = {0};

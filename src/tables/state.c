@@ -3,9 +3,9 @@
  * state.c
  *	  The state of each migration, and what is to be done.
  *
- * This file, record.c, targetstate.c, registry.c, approval.c and known.c are
- * the only readers and writers of migrate.*.  Their statements go through
- * owner.c, and name all they use in full all the same.
+ * The files of this folder are the only readers and writers of migrate.*.
+ * Their statements go through owner.c, and name all they use in full all the
+ * same.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,7 +69,7 @@ static DbmMigration *fetch_migration(uint64 row);
  * together.
  */
 void
-dbm_catalog_open(DbmExtension *ext)
+dbm_extension_open(DbmExtension *ext)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
@@ -92,10 +92,10 @@ dbm_catalog_open(DbmExtension *ext)
 
 /*
  * What the call is about.  The project may be one that nobody has named yet,
- * see dbm_catalog_check_project(); 22023 if that cannot be a name.
+ * see dbm_extension_check_project(); 22023 if that cannot be a name.
  */
 void
-dbm_catalog_use(DbmExtension *ext, const char *target, const char *project)
+dbm_extension_use(DbmExtension *ext, const char *target, const char *project)
 {
 	dbm_check_no_control("project", project);
 	if (strlen(project) > DBM_MAX_NAME)
@@ -111,7 +111,7 @@ dbm_catalog_use(DbmExtension *ext, const char *target, const char *project)
  * everything would seem to be done.
  */
 void
-dbm_catalog_check_project(const DbmExtension *ext)
+dbm_extension_check_project(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
@@ -136,14 +136,14 @@ dbm_catalog_check_project(const DbmExtension *ext)
 }
 
 void
-dbm_catalog_close(void)
+dbm_extension_close(void)
 {
 	SPI_finish();
 }
 
 /* Has the script just run dropped the extension under us, or renamed its tables? */
 void
-dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
+dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label)
 {
 	/* its schema goes with it, and has a cache where extensions have none */
 	if (!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(ext->schema)))
@@ -161,7 +161,7 @@ dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label)
 }
 
 int64
-dbm_catalog_next_run(const DbmExtension *ext)
+dbm_history_next_run(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
@@ -174,7 +174,7 @@ dbm_catalog_next_run(const DbmExtension *ext)
  * registered?  No does not mean that there is something to do.
  */
 bool
-dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
+dbm_state_all_applied(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
@@ -203,7 +203,7 @@ dbm_catalog_all_applied(const DbmExtension *ext, const char *schema)
  * "up_to" (numeric[]) limits what is wanted, 0 does not.
  */
 List *
-dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
+dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
 {
 	DbmParams	params = {0};
 
@@ -224,7 +224,7 @@ dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
  * no place in the order of versions.
  */
 List *
-dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
+dbm_state_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
 {
 	DbmParams	params = {0};
 
@@ -242,7 +242,7 @@ dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema, int64 step
 
 /* One migration by its version or id, NULL if it is not known at all. */
 DbmMigration *
-dbm_catalog_migration(const DbmExtension *ext, const char *schema, const char *version)
+dbm_state_find(const DbmExtension *ext, const char *schema, const char *version)
 {
 	bool		is_id = dbm_version_is_id(version);
 	DbmParams	params = {0};
@@ -268,7 +268,7 @@ dbm_catalog_migration(const DbmExtension *ext, const char *schema, const char *v
 
 /* The repeatable migrations whose present text is in force. */
 List *
-dbm_catalog_repeatables(const DbmExtension *ext, const char *schema)
+dbm_state_repeatables(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
@@ -284,7 +284,7 @@ dbm_catalog_repeatables(const DbmExtension *ext, const char *schema)
 
 /* All registered migrations up to a version that are not applied. */
 List *
-dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
 {
 	DbmParams	params = {0};
 
@@ -302,7 +302,7 @@ dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key
 
 /* The place of a version in the order of application, -1 if not applied. */
 int64
-dbm_catalog_position(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_position(const DbmExtension *ext, const char *schema, Datum version_key)
 {
 	DbmParams	params = {0};
 
@@ -318,7 +318,7 @@ dbm_catalog_position(const DbmExtension *ext, const char *schema, Datum version_
 
 /* The newest applied version, NULL if nothing is applied. */
 char *
-dbm_catalog_newest(const DbmExtension *ext, const char *schema)
+dbm_state_newest(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
@@ -333,7 +333,7 @@ dbm_catalog_newest(const DbmExtension *ext, const char *schema)
  * no project.  What extensions have brought does not count.
  */
 List *
-dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit)
+dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit)
 {
 	DbmParams	params = {0};
 	List	   *tables = NIL;
@@ -368,7 +368,7 @@ dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit
  * text that was checked.
  */
 char *
-dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up, int *len)
+dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up, int *len)
 {
 	DbmParams	params = {0};
 	char	   *result;
@@ -403,7 +403,7 @@ dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration, 
 
 /* Is something recorded as applied here other than by a baseline? */
 bool
-dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
+dbm_state_has_applied(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 
@@ -417,7 +417,7 @@ dbm_catalog_has_applied(const DbmExtension *ext, const char *schema)
 
 /* The first target schema where a migration is applied; NULL if nowhere. */
 char *
-dbm_catalog_applied_in(const DbmExtension *ext, const char *id)
+dbm_state_applied_in(const DbmExtension *ext, const char *id)
 {
 	DbmParams	params = {0};
 

@@ -48,34 +48,34 @@ typedef struct DbmMigration
 #define DBM_MIGRATION_REF(migration) \
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
-extern void dbm_catalog_open(DbmExtension *ext);
-extern void dbm_catalog_use(DbmExtension *ext, const char *target, const char *project);
-extern void dbm_catalog_check_project(const DbmExtension *ext);
-extern void dbm_catalog_close(void);
-extern void dbm_catalog_check_alive(const DbmExtension *ext, const DbmLabel *label);
-extern int64 dbm_catalog_next_run(const DbmExtension *ext);
-extern bool dbm_catalog_all_applied(const DbmExtension *ext, const char *schema);
-extern List *dbm_catalog_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
-extern List *dbm_catalog_to_roll_back(const DbmExtension *ext, const char *schema,
+extern void dbm_extension_open(DbmExtension *ext);
+extern void dbm_extension_use(DbmExtension *ext, const char *target, const char *project);
+extern void dbm_extension_check_project(const DbmExtension *ext);
+extern void dbm_extension_close(void);
+extern void dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label);
+extern int64 dbm_history_next_run(const DbmExtension *ext);
+extern bool dbm_state_all_applied(const DbmExtension *ext, const char *schema);
+extern List *dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
+extern List *dbm_state_to_roll_back(const DbmExtension *ext, const char *schema,
 									  int64 steps, int64 after);
-extern DbmMigration *dbm_catalog_migration(const DbmExtension *ext, const char *schema,
+extern DbmMigration *dbm_state_find(const DbmExtension *ext, const char *schema,
 										   const char *version);
-extern List *dbm_catalog_repeatables(const DbmExtension *ext, const char *schema);
-extern List *dbm_catalog_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
-extern int64 dbm_catalog_position(const DbmExtension *ext, const char *schema,
+extern List *dbm_state_repeatables(const DbmExtension *ext, const char *schema);
+extern List *dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
+extern int64 dbm_state_position(const DbmExtension *ext, const char *schema,
 								  Datum version_key);
-extern char *dbm_catalog_newest(const DbmExtension *ext, const char *schema);
-extern List *dbm_catalog_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
-extern char *dbm_catalog_read_script(const DbmExtension *ext, const DbmMigration *migration,
+extern char *dbm_state_newest(const DbmExtension *ext, const char *schema);
+extern List *dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
+extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
-extern bool dbm_catalog_has_applied(const DbmExtension *ext, const char *schema);
-extern char *dbm_catalog_applied_in(const DbmExtension *ext, const char *id);
+extern bool dbm_state_has_applied(const DbmExtension *ext, const char *schema);
+extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
 extern char *dbm_migration_literal(const DbmMigration *migration);
 
 /* applied.c */
 
 /* A row of migrate.history, and of migrate.applied where it goes with one. */
-typedef struct DbmRecord
+typedef struct DbmHistoryEntry
 {
 	const char *action;
 	const char *target_schema;
@@ -86,22 +86,22 @@ typedef struct DbmRecord
 	bool		baseline;
 	const TimestampTz *applied_at;	/* NULL is now; for adoption only */
 	const char *applied_by;		/* NULL is the current user; the same */
-} DbmRecord;
+} DbmHistoryEntry;
 
-extern Datum dbm_record_interval(int64 microseconds);
-extern void dbm_record_history(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_record_applied(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_record_adopted(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_record_undone(const DbmExtension *ext, const DbmRecord *record);
-extern void dbm_record_to_repeat(const DbmExtension *ext, const char *schema);
-extern int64 dbm_record_forgotten(const DbmExtension *ext, const DbmRecord *record);
+extern Datum dbm_interval(int64 microseconds);
+extern void dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record);
+extern void dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record);
+extern void dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record);
+extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record);
+extern void dbm_applied_to_repeat(const DbmExtension *ext, const char *schema);
+extern int64 dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record);
 
 /* targets.c */
 
-extern void dbm_targetstate_look(const DbmExtension *ext, const char *schema);
-extern void dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema);
-extern void dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run);
-extern bool dbm_targetstate_forget(const DbmExtension *ext, const char *schema);
+extern void dbm_targets_look(const DbmExtension *ext, const char *schema);
+extern void dbm_targets_refuse_lost(const DbmExtension *ext, const char *schema);
+extern void dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run);
+extern bool dbm_targets_forget(const DbmExtension *ext, const char *schema);
 
 /* migrations.c */
 
@@ -153,25 +153,25 @@ typedef struct DbmStored
 	bool		same_rest;
 } DbmStored;
 
-extern void dbm_registry_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
+extern void dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
 										bool is_up, const DbmScript *script);
-extern DbmStored *dbm_registry_stored(const DbmExtension *ext, const DbmRegistration *wanted);
-extern bool dbm_registry_load(const DbmExtension *ext, const char *id,
+extern DbmStored *dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_migrations_load(const DbmExtension *ext, const char *id,
 							 DbmRegistration *registration);
-extern bool dbm_registry_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
-extern bool dbm_registry_insert(const DbmExtension *ext, const DbmRegistration *wanted);
-extern void dbm_registry_update(const DbmExtension *ext, const DbmRegistration *wanted,
+extern bool dbm_migrations_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
+extern bool dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted,
 							   const DbmStored *stored);
-extern void dbm_registry_delete(const DbmExtension *ext, const char *id);
+extern void dbm_migrations_delete(const DbmExtension *ext, const char *id);
 extern char *dbm_environments_text(Datum environments);
-extern void dbm_registry_accept_text(const DbmExtension *ext, const char *id);
-extern void dbm_registry_rename_applied(const DbmExtension *ext, const char *id);
+extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
+extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
 
 /* approvals.c */
 
-extern DbmTrust dbm_approval_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
-extern char *dbm_approval_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
+extern DbmTrust dbm_approvals_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
+extern char *dbm_approvals_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
 							  bool may_set_role);
-extern void dbm_approval_forget(const DbmExtension *ext, const char *id);
+extern void dbm_approvals_forget(const DbmExtension *ext, const char *id);
 
 #endif							/* DBMIGRATE_TABLES_H */

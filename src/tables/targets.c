@@ -51,11 +51,11 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
 
 	if (schema[0] != '\0' || project[0] != '\0')
 	{
-		dbm_catalog_open(&ext);
-		dbm_catalog_use(&ext, schema, project);
-		dbm_catalog_check_project(&ext);
-		dbm_targetstate_look(&ext, schema);
-		dbm_catalog_close();
+		dbm_extension_open(&ext);
+		dbm_extension_use(&ext, schema, project);
+		dbm_extension_check_project(&ext);
+		dbm_targets_look(&ext, schema);
+		dbm_extension_close();
 	}
 	PG_RETURN_BOOL(true);
 }
@@ -66,7 +66,7 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
  * schema and nothing is recorded for it, 22023 if it can be no target.
  */
 void
-dbm_targetstate_look(const DbmExtension *ext, const char *schema)
+dbm_targets_look(const DbmExtension *ext, const char *schema)
 {
 	if (schema[0] == '\0')
 		return;
@@ -89,7 +89,7 @@ dbm_targetstate_look(const DbmExtension *ext, const char *schema)
  * to empty the schema, or to fill it; so the lock is taken before this is said.
  */
 void
-dbm_targetstate_refuse_lost(const DbmExtension *ext, const char *schema)
+dbm_targets_refuse_lost(const DbmExtension *ext, const char *schema)
 {
 	if (schema[0] == '\0' || !has_lost_objects(ext, schema))
 		return;
@@ -111,7 +111,7 @@ report_lost(int elevel, const char *schema)
 
 /* A run ends: note whether its target schema, if it has one, holds objects. */
 void
-dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run)
+dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run)
 {
 	Oid			oid;
 	DbmParams	params = {0};
@@ -132,7 +132,7 @@ dbm_targetstate_record(const DbmExtension *ext, const char *schema, int64 run)
 
 /* Forget what was noted; false if nothing was. */
 bool
-dbm_targetstate_forget(const DbmExtension *ext, const char *schema)
+dbm_targets_forget(const DbmExtension *ext, const char *schema)
 {
 	DbmParams	params = {0};
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * historytable.c
+ * tooltable.c
  *	  Find another tool's history table and recognise whose it is.
  *
  * What counts is the set of its columns; several tools call their table
@@ -9,7 +9,7 @@
  *
  * Tables that nobody named may be a trap of their owner's: those for which the
  * planner would evaluate expressions of his are not looked at.  That is not
- * what keeps him from gaining rights, see foreignaccess.c.
+ * what keeps him from gaining rights, see toolaccess.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +42,7 @@ typedef struct Layout
 	bool		exact;			/* no other columns */
 	bool		needs_name;		/* too common to be searched for */
 	const char *required[MAX_REQUIRED];
-	const char *columns[DBM_FOREIGN_COLUMNS];
+	const char *columns[DBM_TOOL_COLUMNS];
 } Layout;
 
 typedef struct Columns
@@ -94,24 +94,24 @@ static const Layout layouts[] = {
 		{NULL, "version"}}
 };
 
-static DbmForeignTable *look(const DbmForeignRequest *request, Oid oid,
-							 const DbmForeignTable *before);
-static DbmForeignTable *search(void);
+static DbmToolTable *look(const DbmToolRequest *request, Oid oid,
+							 const DbmToolTable *before);
+static DbmToolTable *search(void);
 static List *candidates(Oid only);
 static void refuse_several(List *tables);
 static Oid	named_table(const char *name);
-static DbmForeignTable *describe(Oid oid, bool searching);
-static void describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape);
-static bool recognise(DbmForeignTable *table, const Columns *columns, bool searching);
-static void tell_single_column(DbmForeignTable *table, const Columns *columns);
+static DbmToolTable *describe(Oid oid, bool searching);
+static void describe_columns(DbmToolTable *table, Columns *columns, StringInfo shape);
+static bool recognise(DbmToolTable *table, const Columns *columns, bool searching);
+static void tell_single_column(DbmToolTable *table, const Columns *columns);
 static bool fits(const Layout *layout, const Columns *columns);
 static bool name_is_telling(const char *name);
 static const char *column_of(const char *column, const Columns *columns);
-static void take_request(DbmForeignTable *table, const DbmForeignRequest *request);
+static void take_request(DbmToolTable *table, const DbmToolRequest *request);
 
 /* The table asked for, or the only one there is. */
-DbmForeignTable *
-dbm_foreign_find(const DbmForeignRequest *request)
+DbmToolTable *
+dbm_tool_find(const DbmToolRequest *request)
 {
 	if (request->version_column == NULL && (request->time_column || request->name_column))
 		ereport(ERROR,
@@ -132,17 +132,17 @@ dbm_foreign_find(const DbmForeignRequest *request)
  * The same table once it is locked, and from then on it stays as it is: error
  * 55000 if it is not what was recognised before.
  */
-DbmForeignTable *
-dbm_foreign_look_again(const DbmForeignRequest *request, const DbmForeignTable *before)
+DbmToolTable *
+dbm_tool_look_again(const DbmToolRequest *request, const DbmToolTable *before)
 {
 	return look(request, before->oid, before);
 }
 
 /* What a table is now, and may it be read? */
-static DbmForeignTable *
-look(const DbmForeignRequest *request, Oid oid, const DbmForeignTable *before)
+static DbmToolTable *
+look(const DbmToolRequest *request, Oid oid, const DbmToolTable *before)
 {
-	DbmForeignTable *table = describe(oid, false);
+	DbmToolTable *table = describe(oid, false);
 
 	if (table == NULL)
 		ereport(ERROR,
@@ -151,21 +151,21 @@ look(const DbmForeignRequest *request, Oid oid, const DbmForeignTable *before)
 				 errhint("Look for it again: SELECT * FROM migrate.adopt(dry_run => true);")));
 	if (before && (strcmp(table->shape, before->shape) != 0 ||
 				   (request->table == NULL && candidates(oid) == NIL)))
-		dbm_foreign_refuse_changed(before);
+		dbm_tool_refuse_changed(before);
 	if (request->version_column)
 		take_request(table, request);
-	else if (table->columns[DBM_FOREIGN_VERSION] == NULL)
+	else if (table->columns[DBM_COLUMN_VERSION] == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table %s is not the history of a tool that is known here", table->ref),
 				 errdetail("Its columns are: %s.", table->all_columns),
 				 errhint("Name its columns: SELECT * FROM migrate.adopt(%s, version_column => 'version', time_column => 'applied_at', name_column => 'name');",
 						 dbm_literal(table->ref))));
-	dbm_foreign_check_access(table);
+	dbm_tool_check_access(table);
 	return table;
 }
 
-static DbmForeignTable *
+static DbmToolTable *
 search(void)
 {
 	List	   *found = NIL;
@@ -173,7 +173,7 @@ search(void)
 
 	foreach(lc, candidates(InvalidOid))
 	{
-		DbmForeignTable *table = describe(lfirst_oid(lc), true);
+		DbmToolTable *table = describe(lfirst_oid(lc), true);
 
 		if (table)
 			found = lappend(found, table);
@@ -186,7 +186,7 @@ search(void)
 				 errhint("Name the table, and its columns if they are unusual: SELECT * FROM migrate.adopt('schema.table', version_column => 'version', time_column => 'applied_at', name_column => 'name');")));
 	if (list_length(found) > 1)
 		refuse_several(found);
-	dbm_foreign_check_access(linitial(found));
+	dbm_tool_check_access(linitial(found));
 	return linitial(found);
 }
 
@@ -195,7 +195,7 @@ static List *
 candidates(Oid only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			level = dbm_foreign_pin_settings();
+	int			level = dbm_tool_pin_settings();
 	int			result;
 	List	   *oids = NIL;
 
@@ -248,7 +248,7 @@ refuse_several(List *tables)
 	initStringInfo(&hint);
 	foreach(lc, tables)
 	{
-		DbmForeignTable *table = lfirst(lc);
+		DbmToolTable *table = lfirst(lc);
 
 		appendStringInfo(&detail, "%s%s%s%s", detail.len ? ", " : "", table->ref,
 						 table->tool_name ? " of " : "", table->tool_name ? table->tool_name : "");
@@ -295,11 +295,11 @@ named_table(const char *name)
  * What a table looks like, from the caches: not as an old snapshot sees it.
  * NULL if it is not there, or if "searching" and it is not recognised.
  */
-static DbmForeignTable *
+static DbmToolTable *
 describe(Oid oid, bool searching)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-	DbmForeignTable *table = palloc0(sizeof(DbmForeignTable));
+	DbmToolTable *table = palloc0(sizeof(DbmToolTable));
 	Columns    *columns = palloc0(sizeof(Columns));
 	StringInfoData shape;
 	Form_pg_class class;
@@ -334,7 +334,7 @@ describe(Oid oid, bool searching)
 }
 
 static void
-describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape)
+describe_columns(DbmToolTable *table, Columns *columns, StringInfo shape)
 {
 	StringInfoData list;
 	HeapTuple	tuple;
@@ -361,7 +361,7 @@ describe_columns(DbmForeignTable *table, Columns *columns, StringInfo shape)
 }
 
 static bool
-recognise(DbmForeignTable *table, const Columns *columns, bool searching)
+recognise(DbmToolTable *table, const Columns *columns, bool searching)
 {
 	for (int i = 0; i < lengthof(layouts); i++)
 	{
@@ -375,14 +375,14 @@ recognise(DbmForeignTable *table, const Columns *columns, bool searching)
 		memcpy(table->columns, layout->columns, sizeof(table->columns));
 		if (layout->tool == DBM_TOOL_OTHER)
 		{
-			table->columns[DBM_FOREIGN_NAME] = column_of("name", columns);
-			if (table->columns[DBM_FOREIGN_NAME] == NULL)
-				table->columns[DBM_FOREIGN_NAME] = column_of("description", columns);
-			table->columns[DBM_FOREIGN_FLAG] = column_of("success", columns);
+			table->columns[DBM_COLUMN_NAME] = column_of("name", columns);
+			if (table->columns[DBM_COLUMN_NAME] == NULL)
+				table->columns[DBM_COLUMN_NAME] = column_of("description", columns);
+			table->columns[DBM_COLUMN_FLAG] = column_of("success", columns);
 		}
 		/* Flyway 3 counted its checksums in another way */
 		if (layout->tool == DBM_TOOL_FLYWAY && column_of("version_rank", columns))
-			table->columns[DBM_FOREIGN_CHECKSUM] = NULL;
+			table->columns[DBM_COLUMN_CHECKSUM] = NULL;
 		if (layout->tool == DBM_TOOL_DBMATE)
 			tell_single_column(table, columns);
 		return true;
@@ -392,7 +392,7 @@ recognise(DbmForeignTable *table, const Columns *columns, bool searching)
 
 /* Three tools have a table of one column. */
 static void
-tell_single_column(DbmForeignTable *table, const Columns *columns)
+tell_single_column(DbmToolTable *table, const Columns *columns)
 {
 	if (columns->types[0] == INT4OID)
 	{
@@ -439,7 +439,7 @@ column_of(const char *column, const Columns *columns)
 
 /* The caller knows the columns: what they say holds, whatever the table looks like. */
 static void
-take_request(DbmForeignTable *table, const DbmForeignRequest *request)
+take_request(DbmToolTable *table, const DbmToolRequest *request)
 {
 	const char *const named[] = {request->version_column, request->time_column, request->name_column};
 
@@ -451,7 +451,7 @@ take_request(DbmForeignTable *table, const DbmForeignRequest *request)
 	table->tool = DBM_TOOL_OTHER;
 	table->tool_name = NULL;
 	memset(table->columns, 0, sizeof(table->columns));
-	table->columns[DBM_FOREIGN_VERSION] = request->version_column;
-	table->columns[DBM_FOREIGN_TIME] = request->time_column;
-	table->columns[DBM_FOREIGN_NAME] = request->name_column;
+	table->columns[DBM_COLUMN_VERSION] = request->version_column;
+	table->columns[DBM_COLUMN_TIME] = request->time_column;
+	table->columns[DBM_COLUMN_NAME] = request->name_column;
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * historyread.c
+ * toolread.c
  *	  Read another tool's history table.
  *
  * The query names the columns and nothing else.  Conditions, casts and ORDER
@@ -27,31 +27,31 @@
 /* Where the columns are in the result of the query; 0 is nowhere. */
 typedef struct Reader
 {
-	const DbmForeignTable *table;
-	int			columns[DBM_FOREIGN_COLUMNS];
-	Oid			types[DBM_FOREIGN_COLUMNS];
+	const DbmToolTable *table;
+	int			columns[DBM_TOOL_COLUMNS];
+	Oid			types[DBM_TOOL_COLUMNS];
 	uint64		row;
 } Reader;
 
-static void start(Reader *reader, const DbmForeignTable *table);
-static DbmForeignRow *read_row(const Reader *reader);
-static void take_names(const Reader *reader, DbmForeignRow *row);
-static Datum value(const Reader *reader, DbmForeignColumn column, bool *isnull);
-static char *text_value(const Reader *reader, DbmForeignColumn column);
-static int64 int_value(const Reader *reader, DbmForeignColumn column);
-static bool bool_value(const Reader *reader, DbmForeignColumn column);
-static const TimestampTz *time_value(const Reader *reader, DbmForeignColumn column);
-static void wrong_type(const Reader *reader, DbmForeignColumn column);
+static void start(Reader *reader, const DbmToolTable *table);
+static DbmToolRow *read_row(const Reader *reader);
+static void take_names(const Reader *reader, DbmToolRow *row);
+static Datum value(const Reader *reader, DbmToolColumn column, bool *isnull);
+static char *text_value(const Reader *reader, DbmToolColumn column);
+static int64 int_value(const Reader *reader, DbmToolColumn column);
+static bool bool_value(const Reader *reader, DbmToolColumn column);
+static const TimestampTz *time_value(const Reader *reader, DbmToolColumn column);
+static void wrong_type(const Reader *reader, DbmToolColumn column);
 
 /* What is in force, oldest first; error 55000 if something there has failed. */
 List *
-dbm_foreign_read(const DbmForeignTable *table)
+dbm_tool_read(const DbmToolTable *table)
 {
-	DbmForeignSection section;
+	DbmToolSection section;
 	Reader		reader;
 	List	   *rows = NIL;
 
-	dbm_foreign_enter(table, &section);
+	dbm_tool_enter(table, &section);
 	start(&reader, table);
 	for (reader.row = 0; reader.row < SPI_processed; reader.row++)
 	{
@@ -59,13 +59,13 @@ dbm_foreign_read(const DbmForeignTable *table)
 		rows = lappend(rows, read_row(&reader));
 	}
 	SPI_freetuptable(SPI_tuptable);
-	dbm_foreign_leave(&section);
-	return dbm_foreign_in_force(table, rows);
+	dbm_tool_leave(&section);
+	return dbm_tool_in_force(table, rows);
 }
 
 /* Run the query. */
 static void
-start(Reader *reader, const DbmForeignTable *table)
+start(Reader *reader, const DbmToolTable *table)
 {
 	StringInfoData sql;
 	int			n = 0;
@@ -73,7 +73,7 @@ start(Reader *reader, const DbmForeignTable *table)
 	memset(reader, 0, sizeof(Reader));
 	reader->table = table;
 	initStringInfo(&sql);
-	for (int i = 0; i < DBM_FOREIGN_COLUMNS; i++)
+	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
 		if (table->columns[i])
 		{
 			reader->columns[i] = ++n;
@@ -81,27 +81,27 @@ start(Reader *reader, const DbmForeignTable *table)
 							 quote_identifier(table->columns[i]));
 		}
 	appendStringInfo(&sql, " FROM %s t", table->ref);
-	dbm_foreign_query(table, sql.data);
-	for (int i = 0; i < DBM_FOREIGN_COLUMNS; i++)
+	dbm_tool_query(table, sql.data);
+	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
 		if (reader->columns[i])
 			reader->types[i] = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, reader->columns[i]));
 }
 
-static DbmForeignRow *
+static DbmToolRow *
 read_row(const Reader *reader)
 {
-	DbmForeignRow *row = palloc0(sizeof(DbmForeignRow));
+	DbmToolRow *row = palloc0(sizeof(DbmToolRow));
 	bool		isnull;
 
-	row->type = text_value(reader, DBM_FOREIGN_TYPE);
+	row->type = text_value(reader, DBM_COLUMN_TYPE);
 	if (row->type == NULL)
 		row->type = "";
-	row->flag = bool_value(reader, DBM_FOREIGN_FLAG);
-	row->order = int_value(reader, DBM_FOREIGN_ORDER);
-	row->applied_at = time_value(reader, DBM_FOREIGN_TIME);
-	row->applied_by = text_value(reader, DBM_FOREIGN_AUTHOR);
-	row->checksum = text_value(reader, DBM_FOREIGN_CHECKSUM);
-	(void) value(reader, DBM_FOREIGN_UNDONE, &isnull);
+	row->flag = bool_value(reader, DBM_COLUMN_FLAG);
+	row->order = int_value(reader, DBM_COLUMN_ORDER);
+	row->applied_at = time_value(reader, DBM_COLUMN_TIME);
+	row->applied_by = text_value(reader, DBM_COLUMN_AUTHOR);
+	row->checksum = text_value(reader, DBM_COLUMN_CHECKSUM);
+	(void) value(reader, DBM_COLUMN_UNDONE, &isnull);
 	row->is_undone = !isnull;
 	take_names(reader, row);
 	row->is_up_to = reader->table->tool == DBM_TOOL_GOLANG_MIGRATE ||
@@ -113,11 +113,11 @@ read_row(const Reader *reader)
 
 /* The version, the name and the file of a row, as far as they are there. */
 static void
-take_names(const Reader *reader, DbmForeignRow *row)
+take_names(const Reader *reader, DbmToolRow *row)
 {
-	const char *version = text_value(reader, DBM_FOREIGN_VERSION);
-	char	   *name = text_value(reader, DBM_FOREIGN_NAME);
-	char	   *file = text_value(reader, DBM_FOREIGN_FILE);
+	const char *version = text_value(reader, DBM_COLUMN_VERSION);
+	char	   *name = text_value(reader, DBM_COLUMN_NAME);
+	char	   *file = text_value(reader, DBM_COLUMN_FILE);
 	const char *rest = "";
 
 	if (version)
@@ -142,7 +142,7 @@ take_names(const Reader *reader, DbmForeignRow *row)
 }
 
 static Datum
-value(const Reader *reader, DbmForeignColumn column, bool *isnull)
+value(const Reader *reader, DbmToolColumn column, bool *isnull)
 {
 	*isnull = true;
 	if (reader->columns[column] == 0)
@@ -156,7 +156,7 @@ value(const Reader *reader, DbmForeignColumn column, bool *isnull)
  * be shown to others: so without control characters.
  */
 static char *
-text_value(const Reader *reader, DbmForeignColumn column)
+text_value(const Reader *reader, DbmToolColumn column)
 {
 	bool		isnull;
 	Datum		datum = value(reader, column, &isnull);
@@ -173,7 +173,7 @@ text_value(const Reader *reader, DbmForeignColumn column)
 }
 
 static int64
-int_value(const Reader *reader, DbmForeignColumn column)
+int_value(const Reader *reader, DbmToolColumn column)
 {
 	bool		isnull;
 	Datum		datum = value(reader, column, &isnull);
@@ -196,7 +196,7 @@ int_value(const Reader *reader, DbmForeignColumn column)
 
 /* A flag that is not there is true, and one that is NULL is not. */
 static bool
-bool_value(const Reader *reader, DbmForeignColumn column)
+bool_value(const Reader *reader, DbmToolColumn column)
 {
 	bool		isnull;
 	Datum		datum = value(reader, column, &isnull);
@@ -210,7 +210,7 @@ bool_value(const Reader *reader, DbmForeignColumn column)
 
 /* A time without a zone is in the session's; numbers say no time. */
 static const TimestampTz *
-time_value(const Reader *reader, DbmForeignColumn column)
+time_value(const Reader *reader, DbmToolColumn column)
 {
 	bool		isnull;
 	Datum		datum = value(reader, column, &isnull);
@@ -247,7 +247,7 @@ time_value(const Reader *reader, DbmForeignColumn column)
 }
 
 static void
-wrong_type(const Reader *reader, DbmForeignColumn column)
+wrong_type(const Reader *reader, DbmToolColumn column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),

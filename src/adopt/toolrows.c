@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * historyrows.c
+ * toolrows.c
  *	  What the rows of another tool's history table amount to: which of its
  *	  migrations are in force.
  *
@@ -22,11 +22,11 @@ typedef struct Newest
 	int			index;
 } Newest;
 
-static bool is_failed(const DbmForeignTable *table, const DbmForeignRow *row);
-static void refuse_failed(const DbmForeignTable *table, List *failed);
+static bool is_failed(const DbmToolTable *table, const DbmToolRow *row);
+static void refuse_failed(const DbmToolTable *table, List *failed);
 static List *in_force_goose(List *rows);
 static List *in_force_flyway(List *rows);
-static const char *flyway_key(const DbmForeignRow *row);
+static const char *flyway_key(const DbmToolRow *row);
 static Newest *find_newest(HTAB *newest, const char *key);
 static int	by_time(const ListCell *a, const ListCell *b);
 static int	by_order(const ListCell *a, const ListCell *b);
@@ -37,7 +37,7 @@ static int	by_version(const ListCell *a, const ListCell *b);
  * failed.
  */
 List *
-dbm_foreign_in_force(const DbmForeignTable *table, List *rows)
+dbm_tool_in_force(const DbmToolTable *table, List *rows)
 {
 	List	   *failed = NIL;
 	List	   *kept = NIL;
@@ -54,7 +54,7 @@ dbm_foreign_in_force(const DbmForeignTable *table, List *rows)
 		return in_force_flyway(rows);
 	foreach(lc, rows)
 	{
-		DbmForeignRow *row = lfirst(lc);
+		DbmToolRow *row = lfirst(lc);
 
 		if (row->is_undone)
 			continue;
@@ -70,7 +70,7 @@ dbm_foreign_in_force(const DbmForeignTable *table, List *rows)
 
 /* Did the tool stop half way, so that nobody knows what is in force? */
 static bool
-is_failed(const DbmForeignTable *table, const DbmForeignRow *row)
+is_failed(const DbmToolTable *table, const DbmToolRow *row)
 {
 	switch (table->tool)
 	{
@@ -88,16 +88,16 @@ is_failed(const DbmForeignTable *table, const DbmForeignRow *row)
 }
 
 static void
-refuse_failed(const DbmForeignTable *table, List *failed)
+refuse_failed(const DbmToolTable *table, List *failed)
 {
-	DbmForeignRow *first = linitial(failed);
+	DbmToolRow *first = linitial(failed);
 	StringInfoData names;
 	char	   *hint;
 	ListCell   *lc;
 
 	initStringInfo(&names);
 	foreach(lc, failed)
-		appendStringInfo(&names, "%s%s", names.len ? ", " : "", ((DbmForeignRow *) lfirst(lc))->text);
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "", ((DbmToolRow *) lfirst(lc))->text);
 	if (table->tool == DBM_TOOL_GOLANG_MIGRATE)
 		hint = psprintf("Put the database right by hand, then: migrate force %s, or the version before it",
 						first->version ? first->version : "<version>");
@@ -107,8 +107,8 @@ refuse_failed(const DbmForeignTable *table, List *failed)
 		hint = psprintf("Put the database right by hand, then: prisma migrate resolve --applied %s, or --rolled-back", dbm_literal(first->text));
 	else
 		hint = psprintf("Put the database right by hand, then, if it is not in force: DELETE FROM %s WHERE NOT %s; or else: UPDATE %s SET %s = true;",
-						table->ref, quote_identifier(table->columns[DBM_FOREIGN_FLAG]),
-						table->ref, quote_identifier(table->columns[DBM_FOREIGN_FLAG]));
+						table->ref, quote_identifier(table->columns[DBM_COLUMN_FLAG]),
+						table->ref, quote_identifier(table->columns[DBM_COLUMN_FLAG]));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg_plural("table %s has a failed migration", "table %s has failed migrations",
@@ -122,12 +122,12 @@ static List *
 in_force_goose(List *rows)
 {
 	List	   *kept = NIL;
-	const DbmForeignRow *last = NULL;
+	const DbmToolRow *last = NULL;
 
 	list_sort(rows, by_version);
 	for (int i = list_length(rows) - 1; i >= 0; i--)
 	{
-		DbmForeignRow *row = list_nth(rows, i);
+		DbmToolRow *row = list_nth(rows, i);
 
 		if (last && dbm_version_compare(last->canonical, row->canonical) == 0)
 			continue;
@@ -147,7 +147,7 @@ static List *
 in_force_flyway(List *rows)
 {
 	HTAB	   *newest = dbm_string_table("dbmigrate rows in force", sizeof(Newest));
-	DbmForeignRow **kept = palloc(list_length(rows) * sizeof(DbmForeignRow *));
+	DbmToolRow **kept = palloc(list_length(rows) * sizeof(DbmToolRow *));
 	int		   *older = palloc(list_length(rows) * sizeof(int));
 	List	   *result = NIL;
 	int			nkept = 0;
@@ -156,7 +156,7 @@ in_force_flyway(List *rows)
 	list_sort(rows, by_order);
 	foreach(lc, rows)
 	{
-		DbmForeignRow *row = lfirst(lc);
+		DbmToolRow *row = lfirst(lc);
 		const char *key = flyway_key(row);
 		Newest	   *entry = key ? find_newest(newest, key) : NULL;
 		bool		takes_back = strncmp(row->type, "UNDO", 4) == 0 || strcmp(row->type, "DELETE") == 0;
@@ -185,7 +185,7 @@ in_force_flyway(List *rows)
 
 /* What rows have in common of which one takes the place of another. */
 static const char *
-flyway_key(const DbmForeignRow *row)
+flyway_key(const DbmToolRow *row)
 {
 	if (row->is_repeatable)
 		return psprintf("R%s", row->name);
@@ -206,8 +206,8 @@ find_newest(HTAB *newest, const char *key)
 static int
 by_time(const ListCell *a, const ListCell *b)
 {
-	const DbmForeignRow *x = lfirst(a);
-	const DbmForeignRow *y = lfirst(b);
+	const DbmToolRow *x = lfirst(a);
+	const DbmToolRow *y = lfirst(b);
 
 	/* without a time after those with one, in version order */
 	if ((x->applied_at == NULL) != (y->applied_at == NULL))
@@ -222,8 +222,8 @@ by_time(const ListCell *a, const ListCell *b)
 static int
 by_order(const ListCell *a, const ListCell *b)
 {
-	int64		x = ((const DbmForeignRow *) lfirst(a))->order;
-	int64		y = ((const DbmForeignRow *) lfirst(b))->order;
+	int64		x = ((const DbmToolRow *) lfirst(a))->order;
+	int64		y = ((const DbmToolRow *) lfirst(b))->order;
 
 	return (x > y) - (x < y);
 }
@@ -231,8 +231,8 @@ by_order(const ListCell *a, const ListCell *b)
 static int
 by_version(const ListCell *a, const ListCell *b)
 {
-	const DbmForeignRow *x = lfirst(a);
-	const DbmForeignRow *y = lfirst(b);
+	const DbmToolRow *x = lfirst(a);
+	const DbmToolRow *y = lfirst(b);
 	int			result = dbm_version_compare(x->canonical, y->canonical);
 
 	if (result == 0)

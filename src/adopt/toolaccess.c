@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * historyaccess.c
+ * toolaccess.c
  *	  Who may read another tool's history table, and as whom it is read.
  *
  * To read a table is to run code of its owner's: expressions of indexes,
@@ -35,17 +35,17 @@
 
 #include "adopt/adopt.h"
 
-static void check_caller(const DbmForeignTable *table);
-static void check_caller_session(const DbmForeignTable *table);
-static void refuse_rows_of_others(const DbmForeignTable *table, char relkind, const char *ref,
+static void check_caller(const DbmToolTable *table);
+static void check_caller_session(const DbmToolTable *table);
+static void refuse_rows_of_others(const DbmToolTable *table, char relkind, const char *ref,
 								  const char *grant);
-static void check_owner(const DbmForeignTable *table);
-static bool may_select(const DbmForeignTable *table, Oid role);
+static void check_owner(const DbmToolTable *table);
+static bool may_select(const DbmToolTable *table, Oid role);
 static void pin(const char *name, const char *value);
 static void watch_names(ParseState *pstate, void *arg);
 static Node *check_name(ParseState *pstate, ColumnRef *cref);
-static void check_owners_behind(const DbmForeignTable *table, SPIPlanPtr plan);
-static void check_owner_behind(const DbmForeignTable *table, Oid oid, bool is_child);
+static void check_owners_behind(const DbmToolTable *table, SPIPlanPtr plan);
+static void check_owner_behind(const DbmToolTable *table, Oid oid, bool is_child);
 static void describe_section(void *arg);
 
 /*
@@ -53,7 +53,7 @@ static void describe_section(void *arg);
  * if not.
  */
 void
-dbm_foreign_check_access(const DbmForeignTable *table)
+dbm_tool_check_access(const DbmToolTable *table)
 {
 	check_caller(table);
 	if (!dbm_can_become(GetUserId(), table->owner))
@@ -63,7 +63,7 @@ dbm_foreign_check_access(const DbmForeignTable *table)
 
 /* Somebody did what he should not have had the time to do, or just worked on it. */
 void
-dbm_foreign_refuse_changed(const DbmForeignTable *table)
+dbm_tool_refuse_changed(const DbmToolTable *table)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -77,7 +77,7 @@ dbm_foreign_refuse_changed(const DbmForeignTable *table)
  * Returns the level for AtEOXact_GUC().
  */
 int
-dbm_foreign_pin_settings(void)
+dbm_tool_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
@@ -101,14 +101,14 @@ dbm_foreign_pin_settings(void)
  * read-only transaction can do.  That is no setting for a part of one, since 17
  * not even for us: so we set what it stands for, as the server does itself.
  *
- * An error before dbm_foreign_leave() ends in the abort of the
+ * An error before dbm_tool_leave() ends in the abort of the
  * (sub)transaction, which restores all of this.
  */
 void
-dbm_foreign_enter(const DbmForeignTable *table, DbmForeignSection *section)
+dbm_tool_enter(const DbmToolTable *table, DbmToolSection *section)
 {
 	CommandCounterIncrement();
-	section->guc_level = dbm_foreign_pin_settings();
+	section->guc_level = dbm_tool_pin_settings();
 	section->read_only = XactReadOnly;
 	XactReadOnly = true;
 	EnterParallelMode();
@@ -118,7 +118,7 @@ dbm_foreign_enter(const DbmForeignTable *table, DbmForeignSection *section)
 }
 
 void
-dbm_foreign_leave(const DbmForeignSection *section)
+dbm_tool_leave(const DbmToolSection *section)
 {
 	SetUserIdAndSecContext(section->caller.id, section->caller.sec_context);
 	ExitParallelMode();
@@ -131,19 +131,19 @@ dbm_foreign_leave(const DbmForeignSection *section)
  * result is in SPI_tuptable.
  */
 void
-dbm_foreign_query(const DbmForeignTable *table, const char *sql)
+dbm_tool_query(const DbmToolTable *table, const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {
 		.callback = describe_section,
-		.arg = unconstify(DbmForeignTable *, table),
+		.arg = unconstify(DbmToolTable *, table),
 		.previous = error_context_stack
 	};
 	SPIPlanPtr	plan;
 	int			result;
 
 	error_context_stack = &callback;
-	plan = SPI_prepare_params(sql, watch_names, unconstify(DbmForeignTable *, table), 0);
+	plan = SPI_prepare_params(sql, watch_names, unconstify(DbmToolTable *, table), 0);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_params returned %s", SPI_result_code_string(SPI_result));
 	check_owners_behind(table, plan);
@@ -157,7 +157,7 @@ dbm_foreign_query(const DbmForeignTable *table, const char *sql)
 
 /* All that he needed to read it himself. */
 static void
-check_caller(const DbmForeignTable *table)
+check_caller(const DbmToolTable *table)
 {
 	const char *caller = GetUserNameFromId(GetUserId(), false);
 
@@ -188,7 +188,7 @@ check_caller(const DbmForeignTable *table)
  * in temporary objects the owner's code could step into a trap of the caller's.
  */
 static void
-check_caller_session(const DbmForeignTable *table)
+check_caller_session(const DbmToolTable *table)
 {
 	const char *owner = GetUserNameFromId(table->owner, true);
 	const char *grant = psprintf("GRANT %s TO %s;", owner ? quote_identifier(owner) : "",
@@ -219,7 +219,7 @@ check_caller_session(const DbmForeignTable *table)
 }
 
 static void
-refuse_rows_of_others(const DbmForeignTable *table, char relkind, const char *ref, const char *grant)
+refuse_rows_of_others(const DbmToolTable *table, char relkind, const char *ref, const char *grant)
 {
 	const char *owner = GetUserNameFromId(table->owner, true);
 
@@ -233,7 +233,7 @@ refuse_rows_of_others(const DbmForeignTable *table, char relkind, const char *re
 
 /* The caller's rights do not count for reading; tell whose do. */
 static void
-check_owner(const DbmForeignTable *table)
+check_owner(const DbmToolTable *table)
 {
 	const char *owner = GetUserNameFromId(table->owner, true);
 	const char *hint = NULL;
@@ -270,11 +270,11 @@ check_owner(const DbmForeignTable *table)
 
 /* On the table, or each column that is read. */
 static bool
-may_select(const DbmForeignTable *table, Oid role)
+may_select(const DbmToolTable *table, Oid role)
 {
 	if (pg_class_aclcheck(table->oid, role, ACL_SELECT) == ACLCHECK_OK)
 		return true;
-	for (int i = 0; i < DBM_FOREIGN_COLUMNS; i++)
+	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
 		if (table->columns[i] &&
 			pg_attribute_aclcheck(table->oid, get_attnum(table->oid, table->columns[i]), role,
 								  ACL_SELECT) != ACLCHECK_OK)
@@ -303,11 +303,11 @@ watch_names(ParseState *pstate, void *arg)
 static Node *
 check_name(ParseState *pstate, ColumnRef *cref)
 {
-	const DbmForeignTable *table = pstate->p_ref_hook_state;
+	const DbmToolTable *table = pstate->p_ref_hook_state;
 	const RangeTblEntry *rte = linitial(pstate->p_rtable);
 
 	if (rte->relid != table->oid)
-		dbm_foreign_refuse_changed(table);
+		dbm_tool_refuse_changed(table);
 	return NULL;
 }
 
@@ -316,7 +316,7 @@ check_name(ParseState *pstate, ColumnRef *cref)
  * run with the owner's rights.  They must be able to become the owner anyway.
  */
 static void
-check_owners_behind(const DbmForeignTable *table, SPIPlanPtr plan)
+check_owners_behind(const DbmToolTable *table, SPIPlanPtr plan)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	ListCell   *relation;
@@ -331,7 +331,7 @@ check_owners_behind(const DbmForeignTable *table, SPIPlanPtr plan)
 }
 
 static void
-check_owner_behind(const DbmForeignTable *table, Oid oid, bool is_child)
+check_owner_behind(const DbmToolTable *table, Oid oid, bool is_child)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	Form_pg_class class;
@@ -363,7 +363,7 @@ check_owner_behind(const DbmForeignTable *table, Oid oid, bool is_child)
 static void
 describe_section(void *arg)
 {
-	const DbmForeignTable *table = arg;
+	const DbmToolTable *table = arg;
 
 	errcontext("reading %s as its owner \"%s\"", table->ref,
 			   GetUserNameFromId(table->owner, true));
