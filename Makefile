@@ -40,11 +40,17 @@ endif
 
 $(OBJS): $(HEADERS) dbmigrate.control
 
-.PHONY: demo test attack adoption matrix bench corpus
+.PHONY: demo test lint indent attack adoption matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
 	@test/private.sh test/suites.sh
+# What make test looks at without a server; then the layout of the files, done.
+lint:
+	@test/lint.sh
+indent:
+	@test/indent.sh
+	@perltidy --profile=.perltidyrc $(wildcard test/t/*.p[lm] test/attack/*.pm bench/*.pl)
 # The attacks of make test with everything that can be planted and swapped.
 attack:
 	@DBMIGRATE_ATTACK=all SUITES=tap PROVE_TESTS='test/t/02*.pl' test/private.sh test/suites.sh

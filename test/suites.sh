@@ -3,8 +3,8 @@
 # test/suites.sh: every suite, against the server of test/private.sh.
 #
 # Ends with the line "N passed, N failed", which counts test files for
-# pg_regress and isolation and single tests for TAP and the guides.  Exits non-zero if a test
-# failed or if a suite ran none.
+# pg_regress and isolation and single tests for TAP, the guides and lint.  Exits
+# non-zero if a test failed or if a suite ran none.
 
 set -uo pipefail
 
@@ -46,26 +46,28 @@ tap() {
     local pgxs
     pgxs=$(dirname "$(dirname "$(dirname "$(pg_config --pgxs)")")")
     rm -rf tmp_check && mkdir tmp_check
+    # shellcheck disable=SC2086 # the patterns are to be expanded
     env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE TESTDIR="$PWD" TESTDATADIR="$PWD/tmp_check" \
         TESTLOGDIR="$PWD/tmp_check/log" \
         prove -v -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}
 }
 
 guides() { test/docs.sh; }
-count_guides() {
+lint() { test/lint.sh; }
+count_lines() {
     local ok bad
     read -r ok bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
     passed=$((passed + ${ok:-0}))
     failed=$((failed + ${bad:-1}))
 }
 
-want=${SUITES:-regress isolation tap guides}
+want=${SUITES:-lint regress isolation tap guides}
 for suite in $want; do
     run_suite "$suite" "$suite"
     status=$?
     case $suite in
         tap) count_tap "$status" ;;
-        guides) count_guides ;;
+        guides | lint) count_lines ;;
         *) count_regress "$status" ;;
     esac
     for diffs in regression.diffs output_iso/regression.diffs; do
