@@ -151,9 +151,9 @@ compare() {
 
 # A registered script of 100 MB, and its rows of the table.
 big() {
-    local kind=$1 what=$2 budget=$3 in_one=$4
+    local what=$1 budget=$2 in_one=$3
     local script=$SCRATCH/big.sql size
-    perl "$here/generate.pl" "${@:5}" >"$script"
+    perl "$here/generate.pl" "${@:4}" >"$script"
     chmod 644 "$script"
     size=$(stat -c %s "$script")
     new_template bench_big
@@ -242,11 +242,11 @@ if wanted pending || wanted status; then
 fi
 
 if wanted copy; then
-    big copy "100 MB of COPY data in 1 block" 1.1 '' copy "$big_bytes" 1
-    big copy "100 MB of COPY data in 1,000 blocks" 1.1 '' copy "$big_bytes" 1000
+    big "100 MB of COPY data in 1 block" 1.1 '' copy "$big_bytes" 1
+    big "100 MB of COPY data in 1,000 blocks" 1.1 '' copy "$big_bytes" 1000
 fi
 if wanted inserts; then
-    big inserts "100 MB of one-row INSERTs" 0.3 -1 inserts "$big_bytes"
+    big "100 MB of one-row INSERTs" 0.3 -1 inserts "$big_bytes"
 fi
 
 awk -F'|' '

@@ -29,5 +29,5 @@ while IFS=: read -r file include; do
         echo "src/$file may not include \"$include\""
         status=1
     fi
-done < <(grep -r --include='*.[ch]' -oE '^#include "[a-z]+/[a-z_]+\.h"' */ | sed -E 's/#include "(.*)"/\1/')
+done < <(grep -r --include='*.[ch]' -oE '^#include "[a-z]+/[a-z_]+\.h"' -- */ | sed -E 's/#include "(.*)"/\1/')
 exit "$status"

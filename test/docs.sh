@@ -22,7 +22,7 @@ marked() { awk '/^<!-- run -->$/ { next_one = 1; next }
                 inside' "$1"; }
 
 # As the hosting sites make them: lower case, no punctuation, - for a space.
-anchors() { sed -n 's/^##* //p' "$1" | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'; }
+anchors() { sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'; }
 
 for guide in docs/*.md; do
     marked "$guide" >"$script"

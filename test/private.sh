@@ -44,9 +44,9 @@ missing_packages() {
 
 install_packages() {
     local wanted
-    wanted=$(missing_packages make gcc libc6-dev libipc-run-perl libio-pty-perl \
+    mapfile -t wanted < <(missing_packages make gcc libc6-dev libipc-run-perl libio-pty-perl \
         "postgresql-$1" "postgresql-server-dev-$1")
-    [ -z "$wanted" ] || install_server $wanted
+    [ "${#wanted[@]}" = 0 ] || install_server "${wanted[@]}"
 }
 
 # A newly installed server must not bring a cluster with it.
@@ -68,9 +68,9 @@ install_server() {
 install_optional() {
     local wanted
     wanted=$(missing_packages "postgresql-$1-pgaudit")
-    [ -n "$wanted" ] && apt-cache show $wanted >/dev/null 2>&1 || return 0
-    say "installing" $wanted
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $wanted >/dev/null ||
+    [ -n "$wanted" ] && apt-cache show "$wanted" >/dev/null 2>&1 || return 0
+    say "installing" "$wanted"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$wanted" >/dev/null ||
         echo "could not install: $wanted" >&2
 }
 

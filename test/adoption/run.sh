@@ -96,12 +96,14 @@ older() { # directory, pattern of what came later
 
 begin() { # tool, its table
     tool=$1 table=$2 alone=tool_alone db=tool_half
-    fresh $alone
-    fresh $db
+    fresh "$alone"
+    fresh "$db"
     cd "$here/${tool%% *}" || exit 1
 }
 
-for one in ${*:-node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate dbmate_at_work command sql_migrate prisma golang_migrate flyway}; do
+[ $# != 0 ] || set -- node_pg_migrate node_pg_migrate_js node_pg_migrate_lock dbmate dbmate_at_work command sql_migrate \
+    prisma golang_migrate flyway
+for one; do
     "case_$one"
 done
 echo

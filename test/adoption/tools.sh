@@ -1,4 +1,5 @@
-# The cases of run.sh, which reads this file.
+# The cases of run.sh, which reads this file and has the other ends of its variables.
+# shellcheck shell=bash disable=SC2154,SC2034
 
 url() { echo "postgres://$PGUSER@localhost/$1?host=$PGHOST&port=$PGPORT&sslmode=disable"; }
 quietly() { "$@" >"$scratch/log" 2>&1 || { sed 's/^/#   /' "$scratch/log"; return 1; }; }
@@ -14,9 +15,9 @@ until_running() { # part of a query
 npgm() { DATABASE_URL=$(url "$1") quietly node-pg-migrate "${@:2}"; }
 case_node_pg_migrate() {
     begin node-pg-migrate pgmigrations
-    npgm $alone up
+    npgm "$alone" up
     ok "its own full run" $?
-    npgm $db up 7
+    npgm "$db" up 7
     ok "stopped half way" $?
     adopt_it migrations 14 7 7
 
@@ -24,7 +25,7 @@ case_node_pg_migrate() {
     npgm tool_back up 7 && npgm tool_back up --fake
     is "back to the tool: up --fake" 14 "$(db=tool_back sql -c "SELECT count(*) FROM pgmigrations")"
 
-    npgm $alone down 14
+    npgm "$alone" down 14
     ok "its own way back" $?
     roll_back 14
 }
@@ -34,20 +35,20 @@ case_node_pg_migrate_js() {
     begin "node-pg-migrate-js" pgmigrations
     cp "$here/../../examples/from-node-pg-migrate/to-sql.mjs" "$scratch/"
     ln -sfn "$ADOPTION_TOOLS/node_modules" "$scratch/node_modules"
-    npgm $alone up
+    npgm "$alone" up
     ok "its own full run" $?
-    npgm $db up 4
+    npgm "$db" up 4
     ok "stopped half way" $?
     fresh tool_scratch
     DATABASE_URL=$(url tool_scratch) quietly node "$scratch/to-sql.mjs" migrations "$scratch/sql"
     ok "turned into SQL" $?
     is "every file has its SQL" "$(ls migrations | sed 's/\.[a-z]*$//')" "$(ls "$scratch/sql" | sed 's/\.sql$//')"
     adopt_it "$scratch/sql" 7 4 3
-    ! npgm $alone down 7 >/dev/null
+    ! npgm "$alone" down 7 >/dev/null
     ok "it has one with down = false" $?
     is "which dbmigrate refuses, too" 55000 \
         "$(sql -c '\set ON_ERROR_STOP 0' -c "SELECT * FROM migrate.rollback_to('0')" -c '\echo :LAST_ERROR_SQLSTATE' 2>/dev/null)"
-    npgm $alone down 1
+    npgm "$alone" down 1
     ok "one step back" $?
     is "rolled back by dbmigrate" 1700000006000 "$(sql -c "SELECT version FROM migrate.rollback()")"
     is "the same as after the tool's own way back" "$(dump "$alone")" "$(dump "$db")"
@@ -60,10 +61,10 @@ case_node_pg_migrate_lock() {
     mkdir -p "$scratch/slow"
     cp migrations/1704359200037_* "$scratch/slow/"
     printf -- '-- Up Migration\nSELECT pg_sleep(6);\n-- Down Migration\nSELECT 1;\n' >"$scratch/slow/1704359200038_sleep.sql"
-    npgm $db up 1 -m "$scratch/slow"
+    npgm "$db" up 1 -m "$scratch/slow"
     sql -c "CREATE EXTENSION dbmigrate"
     register "$scratch/slow" >/dev/null
-    npgm $db up -m "$scratch/slow" &
+    npgm "$db" up -m "$scratch/slow" &
     local runner=$!
     until_running 'pg_sleep(6)'
     is "adopt() does not wait longer than it may" 55P03 \
@@ -77,14 +78,14 @@ case_node_pg_migrate_lock() {
 dbm() { quietly dbmate --url "$(url "$1")" --no-dump-schema "${@:2}"; }
 case_dbmate() {
     begin dbmate schema_migrations
-    dbm $alone -d migrations migrate
+    dbm "$alone" -d migrations migrate
     ok "its own full run" $?
     older migrations '/2024031[46]|/20240[45]'
-    dbm $db -d "$scratch/older" migrate
+    dbm "$db" -d "$scratch/older" migrate
     ok "stopped half way" $?
     adopt_it migrations 14 6 8
     local i
-    for i in $(seq 14); do dbm $alone -d migrations rollback; done
+    for i in $(seq 14); do dbm "$alone" -d migrations rollback; done
     is "its own way back" 0 "$(db=$alone sql -c "SELECT count(*) FROM schema_migrations")"
     roll_back 14
 }
@@ -95,11 +96,11 @@ case_dbmate_at_work() {
     tool="dbmate at work"
     mkdir -p "$scratch/working"
     cp migrations/20240102093000_* "$scratch/working/"
-    dbm $db -d "$scratch/working" migrate
+    dbm "$db" -d "$scratch/working" migrate
     printf -- '-- migrate:up\nSELECT pg_sleep(4);\n\n-- migrate:down\nSELECT 1;\n' >"$scratch/working/20240103093000_sleep.sql"
     sql -c "CREATE EXTENSION dbmigrate"
     register "$scratch/working" >/dev/null
-    dbm $db -d "$scratch/working" migrate &
+    dbm "$db" -d "$scratch/working" migrate &
     local runner=$!
     until_running 'pg_sleep(4)'
     is "what it has not recorded is pending" "adopted 1
@@ -115,13 +116,13 @@ case_command() {
     begin dbmate schema_migrations
     tool="dbmate, then the command"
     local command=$here/../../bin/dbmigrate
-    dbm $alone -d migrations migrate
+    dbm "$alone" -d migrations migrate
     older migrations '/2024031[46]|/20240[45]'
-    dbm $db -d "$scratch/older" migrate
+    dbm "$db" -d "$scratch/older" migrate
     local before
     before=$(old_table)
     export DATABASE_URL
-    DATABASE_URL=$(url $db | sed 's/&sslmode=disable//')
+    DATABASE_URL=$(url "$db" | sed 's/&sslmode=disable//')
     quietly "$command" init
     ok "init" $?
     is "adopt --dry-run" "6 8" "$("$command" -q adopt --dry-run 2>/dev/null | awk '/ adopted /{a++} / pending /{p++} END {print a, p}')"
@@ -137,7 +138,7 @@ case_command() {
     is "the tool's table is untouched" "$before" "$(old_table)"
     is "the same database as by the tool alone" "$(dump "$alone")" "$(dump "$db")"
     local i
-    for i in $(seq 14); do dbm $alone -d migrations rollback; done
+    for i in $(seq 14); do dbm "$alone" -d migrations rollback; done
     quietly "$command" down --to 0
     ok "down --to 0" $?
     is "the same as after the tool's own way back" "$(dump "$alone")" "$(dump "$db")"
@@ -147,15 +148,15 @@ case_command() {
 sqlm() { PGDATABASE=$1 quietly sql-migrate "${@:2}"; }
 case_sql_migrate() {
     begin sql-migrate gorp_migrations
-    sqlm $alone up
+    sqlm "$alone" up
     ok "its own full run" $?
-    sqlm $db up -limit=7
+    sqlm "$db" up -limit=7
     ok "stopped half way" $?
     adopt_it migrations 14 7 7
     fresh tool_back
     sqlm tool_back up -limit=7 && sqlm tool_back skip
     is "back to the tool: skip" 14 "$(db=tool_back sql -c "SELECT count(*) FROM gorp_migrations")"
-    sqlm $alone down -limit=0
+    sqlm "$alone" down -limit=0
     ok "its own way back" $?
     roll_back 14
 }
@@ -190,11 +191,11 @@ case_prisma() {
     begin prisma _prisma_migrations
     mkdir -p "$scratch/all" "$scratch/half/prisma"
     cp -r prisma "$scratch/all/"
-    prisma_in $alone "$scratch/all/prisma/migrations"
+    prisma_in "$alone" "$scratch/all/prisma/migrations"
     ok "its own full run" $?
     older prisma/migrations '/2024031[46]|/20240[45]'
     mv "$scratch/older" "$scratch/half/prisma/migrations"
-    prisma_in $db "$scratch/half/prisma/migrations"
+    prisma_in "$db" "$scratch/half/prisma/migrations"
     ok "stopped half way" $?
     adopt_it prisma/migrations 14 6 8
 }
@@ -212,9 +213,9 @@ golang_migrate_to() { # database, version
 }
 case_golang_migrate() {
     begin golang-migrate schema_migrations
-    golang_migrate_to $alone 14
+    golang_migrate_to "$alone" 14
     ok "all files" $?
-    golang_migrate_to $db 7
+    golang_migrate_to "$db" 7
     ok "stopped half way" $?
     sql -c "UPDATE schema_migrations SET dirty = true"
     sql -c "CREATE EXTENSION dbmigrate"
@@ -222,7 +223,7 @@ case_golang_migrate() {
     sql -c "UPDATE schema_migrations SET dirty = false" -c "DROP EXTENSION dbmigrate"
     adopt_it migrations 14 7 7
     local file
-    for file in $(ls -r migrations/*.down.sql); do psql -X -q -v ON_ERROR_STOP=1 -d $alone -f "$file" >/dev/null || break; done
+    for file in $(ls -r migrations/*.down.sql); do psql -X -q -v ON_ERROR_STOP=1 -d "$alone" -f "$file" >/dev/null || break; done
     roll_back 14
 }
 
@@ -253,9 +254,9 @@ SQL
 }
 case_flyway() {
     begin flyway flyway_schema_history
-    flyway_to $alone 14
+    flyway_to "$alone" 14
     ok "all files" $?
-    flyway_to $db 7
+    flyway_to "$db" 7
     ok "stopped half way" $?
     adopt_it migrations 14 7 7
     sql -c "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = 2" -c "DROP EXTENSION dbmigrate" -c "CREATE EXTENSION dbmigrate"
