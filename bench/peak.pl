@@ -14,13 +14,13 @@ my ($pid, $file) = @ARGV;
 my $peak = 0;
 
 while (open my $status, '<', "/proc/$pid/status") {
-    while (my $line = <$status>) {
-        next unless $line =~ /^RssAnon:\s+(\d+)/;
-        $peak = $1 if $1 > $peak;
-        last;
-    }
-    close $status;
-    select undef, undef, undef, 0.005;
+	while (my $line = <$status>) {
+		next unless $line =~ /^RssAnon:\s+(\d+)/;
+		$peak = $1 if $1 > $peak;
+		last;
+	}
+	close $status;
+	select undef, undef, undef, 0.005;
 }
 
 # in one step: who waits for the file must not see half of it

@@ -23,6 +23,7 @@ my $three = q{
 	SELECT migrate.add('2', 'two', 'SELECT 1', 'SELECT 2');
 	SELECT migrate.add('3', 'three', 'CREATE TABLE play.three ()', 'DROP TABLE play.three');
 };
+
 # What is applied there is the victim's own.
 my $applied = "$three SET ROLE :victim; SELECT FROM migrate.apply(); RESET ROLE;";
 my $two_applied = "$three SET ROLE :victim; SELECT FROM migrate.apply(2); RESET ROLE;";
@@ -440,6 +441,7 @@ sub adoptions
 		q{SET dbmigrate.lock_wait = '20ms'},
 		qq{55P03: SELECT * FROM migrate.adopt('$table')},
 		q{55P03: SELECT * FROM migrate.adopt()},
+
 		# which waits for the table only
 		q{SET statement_timeout = '1s'}, q{*: SELECT * FROM migrate.adopt(dry_run => true)});
 
@@ -463,6 +465,7 @@ sub adoptions
 			%state,
 			name => "adopting from $layout->[0], whose lock is taken",
 			victims => ['attacker'],
+
 			# whatever its keys are: those that adoption itself takes
 			holder => qq{
 				BEGIN;

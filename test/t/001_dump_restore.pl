@@ -200,7 +200,7 @@ sub new_database
 sub run_quietly
 {
 	my ($what, @command) = @_;
-	my ($stdout, $stderr) = run_command([ @command ]);
+	my ($stdout, $stderr) = run_command([@command]);
 	is($stderr, '', $what);
 }
 

@@ -33,6 +33,7 @@ my %contents = (
 	'the status of a target schema' => q{SELECT * FROM migrate.status('tenant')},
 	'the status as JSON' => 'SELECT migrate.status_json()',
 	'what the migrations made' => 'SELECT * FROM people ORDER BY id',
+
 	# row types are members from 17 on, if they come from pg_upgrade
 	'the members of the extension' => q{
 		SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend

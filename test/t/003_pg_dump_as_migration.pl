@@ -254,7 +254,7 @@ ALTER EVENT TRIGGER no_casts ENABLE ALWAYS;
 SQL
 
 my @forms = (
-	[ 'copied' ],
+	['copied'],
 	[ 'inserted', '--inserts' ],
 	[ 'inserted_by_column', '--column-inserts', '--rows-per-insert=7', '--quote-all-identifiers', '--disable-dollar-quoting' ],
 	[ 'cleaned', '--clean', '--if-exists' ],

@@ -74,7 +74,7 @@ my @questions = (
 	'SELECT migrate.status_json()',
 	q{SELECT migrate.status_json('complete')},
 	(map { (qq{SELECT * FROM migrate.status('$_')}, qq{SELECT * FROM migrate.pending('$_')}, qq{SELECT migrate.version('$_')},
-		qq{SELECT migrate.require('001', '$_')}, qq{SELECT migrate.status_json('$_')}) } qw(emptied gone missing)),
+				qq{SELECT migrate.require('001', '$_')}, qq{SELECT migrate.status_json('$_')}) } qw(emptied gone missing)),
 	'SELECT * FROM migrate.schema_migrations ORDER BY target_schema, position');
 foreach my $question (@questions)
 {

@@ -100,13 +100,13 @@ sub is_untouched
 {
 	my ($database, $what) = @_;
 
-	is( value($database, q{
+	is(value($database, q{
 			SELECT (SELECT count(*) FROM migrate.applied) || ' applied, '
 			    || (SELECT count(*) FROM migrate.history) || ' in history, '
 			    || (SELECT count(*) FROM pg_tables WHERE schemaname = 'public') || ' tables'}),
 		'0 applied, 0 in history, 0 tables',
 		"nothing is left of a run that was $what");
-	is( value($database, q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND objsubid <> 0}),
+	is(value($database, q{SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND objsubid <> 0}),
 		'0', "the run lock is free after a run that was $what");
 	return;
 }
@@ -148,7 +148,7 @@ sub round
 	my $name = "$clients clients at once, lock_wait $lock_wait";
 
 	is($applied, 20, "$name: 20 migrations were reported as applied, by whomever");
-	is( value('crowd', q{
+	is(value('crowd', q{
 			SELECT (SELECT count(*) || ' ' || count(DISTINCT id) FROM migrate.applied) || ', '
 			    || (SELECT count(*) || ' ' || count(DISTINCT migration) FROM migrate.history) || ', '
 			    || (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')}),
@@ -206,7 +206,7 @@ $node->psql('held', "SET dbmigrate.lock_wait = 0;\n\\set VERBOSITY verbose\nSELE
 	extra_params => [ '-U', 'watcher' ], on_error_stop => 0, stderr => \$stderr);
 like($stderr, qr/ERROR:  55P03: could not obtain the migration lock of database "held"/,
 	'a second run without a wait ends with 55P03 and the name of the database');
-like( $stderr,
+like($stderr,
 	qr/DETAIL:  It is held by process $holder_pid of user "deployer" \(release 100%s\), in a transaction since \Q$since\E\./,
 	'the holder is named to an ordinary user: pid, user, application, since when');
 like($stderr, qr/HINT:  .*SET dbmigrate\.lock_wait/, 'the hint tells how to wait longer');
@@ -262,7 +262,7 @@ $since = value('held', q{SELECT date_trunc('second', prepared) FROM pg_prepared_
 $node->psql('held', "SET dbmigrate.lock_wait = 0;\n\\set VERBOSITY verbose\nSELECT FROM migrate.apply()",
 	on_error_stop => 0, stderr => \$stderr);
 like($stderr, qr/ERROR:  55P03:/, 'a prepared run holds the lock');
-like( $stderr,
+like($stderr,
 	qr/DETAIL:  It is held by the prepared transaction "release 42" of user "\Q$superuser\E", since \Q$since\E/,
 	'a prepared transaction is named by its gid');
 $node->restart;
@@ -270,7 +270,7 @@ $node->psql('held', "SET dbmigrate.lock_wait = 0;\n\\set VERBOSITY verbose\nSELE
 	on_error_stop => 0, stderr => \$stderr);
 like($stderr, qr/prepared transaction "release 42"/, 'a prepared run holds the lock after a restart, too');
 $node->safe_psql('held', q{ROLLBACK PREPARED 'release 42'});
-is( value('held', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
+is(value('held', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
 	'1', 'ROLLBACK PREPARED releases the lock and takes the run back');
 $node->safe_psql('held', q{SELECT migrate.add('2', 'two', 'CREATE TABLE two ()')});
 $node->safe_psql('held', q{
@@ -279,7 +279,7 @@ $node->safe_psql('held', q{
 	PREPARE TRANSACTION 'release 43';
 	});
 $node->safe_psql('held', q{COMMIT PREPARED 'release 43'});
-is( value('held', q{SELECT string_agg(version || ' ' || state, ', ' ORDER BY version) FROM migrate.status()}),
+is(value('held', q{SELECT string_agg(version || ' ' || state, ', ' ORDER BY version) FROM migrate.status()}),
 	'1 applied, 2 applied', 'COMMIT PREPARED makes the run count');
 $node->safe_psql('held', q{SELECT migrate.add('3', 'three', 'CREATE TABLE three ()')});
 $node->safe_psql('held', qq{
@@ -303,7 +303,7 @@ $application->query_safe(q{
 	        UNION SELECT 'pg_extension'::regclass::oid::int) s(k)});
 $application->query_safe(q{
 	SELECT count(pg_advisory_lock('pg_extension'::regclass::oid::int, oid::int)) FROM pg_extension});
-is( value('advisory', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
+is(value('advisory', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
 	'1', 'advisory locks of the application, on the same numbers as well, do not matter');
 $application->quit;
 
@@ -314,7 +314,7 @@ database('held', 1 => 'CREATE TABLE one ()');
 $holder = session('held');
 $holder->query_safe('BEGIN');
 $holder->query_safe('SELECT FROM migrate.apply()');
-is( value('neighbour', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
+is(value('neighbour', q{SET dbmigrate.lock_wait = 0; SELECT version FROM migrate.apply()}),
 	'1', 'a run in another database of the cluster does not matter');
 $holder->quit;
 
@@ -348,7 +348,7 @@ sub is_complete
 {
 	my ($database, $what) = @_;
 
-	is( value($database, q{
+	is(value($database, q{
 			SET dbmigrate.lock_wait = 0;
 			SELECT string_agg(version, ' ' ORDER BY version) FROM migrate.apply()}),
 		'1 2 3', "after a run that was $what the next one works");
@@ -405,7 +405,7 @@ foreach my $setting ([ statement_timeout => '57014' ], [ lock_timeout => '55P03'
 	database('stopped', %stopping);
 	close_barrier('stopped', 7);
 	($stdout, $stderr) = finish_psql(start_psql('stopped',
-		"SET $name = '300ms';\nSELECT migrate.apply();\n\\echo state :SQLSTATE\nSHOW search_path;\n"));
+			"SET $name = '300ms';\nSELECT migrate.apply();\n\\echo state :SQLSTATE\nSHOW search_path;\n"));
 	is($stdout, "state $sqlstate\n\"\$user\", public\n", "$name ends a run with $sqlstate");
 	is_untouched('stopped', "ended by $name");
 	open_barrier();
@@ -428,14 +428,14 @@ $run = session('watched');
 $pid = $run->query_safe('SELECT pg_backend_pid()');
 $run->query_until(qr/^started$/m, "\\echo started\nSELECT meet(count(*)) FROM migrate.apply();\n");
 wait_for_barrier('watched');
-is( value('watched', $activity . $pid),
+is(value('watched', $activity . $pid),
 	'active: migration 2 "m2" (up), statement 2 of 3: SELECT pg_advisory_xact_lock(7)',
 	'others see which migration and which of its statements is running');
 $barrier->query_safe('SELECT pg_advisory_unlock(7)');
 $node->poll_query_until('watched',
 	"SELECT count(*) = 1 FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND NOT granted AND objid = 8")
   or die 'the run did not end';
-is( value('watched', $activity . $pid),
+is(value('watched', $activity . $pid),
 	'active: SELECT meet(count(*)) FROM migrate.apply();',
 	'after the last migration others see the caller\'s own query again');
 open_barrier();
@@ -449,7 +449,7 @@ $run->query('SELECT migrate.apply()');
 $run->query('BEGIN');
 $run->query('SAVEPOINT s');
 $run->query_until(qr/^echoed$/m, "SELECT migrate.apply() /* failed */;\n\\echo echoed\n");
-is( value('watched', $activity . $pid),
+is(value('watched', $activity . $pid),
 	'idle in transaction (aborted): SELECT migrate.apply() /* failed */;',
 	'after a failed migration others see the caller\'s own query');
 $run->quit;

@@ -188,7 +188,7 @@ foreach my $cycle (1 .. $cycles)
 note(join ', ', map { "$seen{$_} $_ the end of the run" } sort keys %seen);
 
 # Nothing of it is damaged.
-is( $node->safe_psql('postgres', q{
+is($node->safe_psql('postgres', q{
 		SELECT count(*) || ' ' || count(DISTINCT position) || ' ' || count(DISTINCT id) FROM migrate.applied}),
 	'60 60 60', 'every migration has its own position');
 $node->command_ok(

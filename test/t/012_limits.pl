@@ -58,7 +58,7 @@ sub is_empty
 {
 	my ($what) = @_;
 
-	is( value(q{
+	is(value(q{
 			SELECT (SELECT count(*) FROM migrate.applied) || ' '
 			    || (SELECT count(*) FROM migrate.history) || ' '
 			    || (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')}),
@@ -82,7 +82,7 @@ like($stderr, qr/^HINT:  .*own, repeat SELECT \* FROM migrate\.apply\(1\)/m,
 	'7,000 tables: and another one tells how to give each migration its own transaction');
 like($stderr, qr/migration \d+ "m\d+" \(up\), statement \d+ at line \d+$/m, '7,000 tables: the context says where');
 is_empty('7,000 tables');
-is( value('SELECT count(*) FROM migrate.apply(1); ' x 3 . 'SELECT count(*) FROM migrate.applied'),
+is(value('SELECT count(*) FROM migrate.apply(1); ' x 3 . 'SELECT count(*) FROM migrate.applied'),
 	"1\n1\n1\n3", '7,000 tables: what the hint tells works');
 
 # 7,000 tables in one migration: applying one at a time is no way out
@@ -212,9 +212,9 @@ $node->safe_psql($database, q{
 	  FROM generate_series(1, 2000) i});
 is(value('SELECT count(*), min(statements), max(statements) FROM migrate.apply()'), '2000|1|1',
 	'2,000 migrations are applied by one call');
-is( value(q{SELECT count(*) FROM pg_views WHERE viewname ~ '^v\d+$'}),
+is(value(q{SELECT count(*) FROM pg_views WHERE viewname ~ '^v\d+$'}),
 	'2000', '2,000 migrations: all took effect');
-is( value('SELECT count(*) FROM (SELECT version::int - lag(version::int) OVER (ORDER BY position) AS d FROM migrate.applied) o WHERE d = 1'),
+is(value('SELECT count(*) FROM (SELECT version::int - lag(version::int) OVER (ORDER BY position) AS d FROM migrate.applied) o WHERE d = 1'),
 	'1999', '2,000 migrations are applied in the order of their versions');
 is(value(q{SELECT count(*) FROM migrate.rollback_to('0')}), '2000', '2,000 migrations are rolled back by one call');
 is(value(q{SELECT count(*) FROM pg_views WHERE viewname ~ '^v\d+$'}), '0', '2,000 migrations: all are undone');
@@ -238,6 +238,7 @@ foreach my $what (sort keys %deep)
 	my ($state) = $at_apply =~ /^ERROR:  (\w{5}):/m ? $1 : 'none';
 
 	note("$what: $state");
+
 	# how deep is too deep depends on the version; the grammar's own limit is 42601
 	like($state, qr/^(54000|54001|42601|none)$/, "$what: an error or none");
 	unlike($at_add . $at_apply, qr/server closed the connection/, "$what: no crash");

@@ -63,7 +63,7 @@ my %asked = (
 	none => [],
 	ddl => [ $all[0] ],
 	mod => [ @all[ 0 .. 2 ] ],
-	all => [ @all ]);
+	all => [@all]);
 
 $node->safe_psql('postgres', "SELECT migrate.add('1', 'kinds', \$up\$$up\$up\$, 'DROP TABLE kind_ddl')");
 
@@ -75,13 +75,13 @@ foreach my $level (qw(none ddl mod all))
 
 	is_deeply(\@statements, $asked{$level}, "log_statement = $level: these statements are logged, each once and alone");
 	unlike($rest, qr/comment_|copied_data/, "log_statement = $level: nothing between and after the statements is logged");
-	is( scalar(grep { /^SELECT FROM migrate\.apply/ } statements(@messages)),
+	is(scalar(grep { /^SELECT FROM migrate\.apply/ } statements(@messages)),
 		$level eq 'all' ? 1 : 0,
 		"log_statement = $level: the call itself is logged as the server does it");
 	unlike($rest, qr/^(STATEMENT|CONTEXT):/m, "log_statement = $level: the lines carry no context or second copy");
 
 	@messages = logged("SET log_statement = '$level';\nSELECT FROM migrate.rollback();");
-	is( scalar(grep { $_ eq 'DROP TABLE kind_ddl' } statements(@messages)),
+	is(scalar(grep { $_ eq 'DROP TABLE kind_ddl' } statements(@messages)),
 		$level eq 'none' ? 0 : 1,
 		"log_statement = $level: the down script is treated in the same way");
 }

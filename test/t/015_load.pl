@@ -68,11 +68,11 @@ is(run_sql(q{SELECT down IS NOT NULL AND down = '' FROM migrate.migration WHERE 
 # the same through the client
 $node->safe_psql('postgres', 'DROP EXTENSION dbmigrate; CREATE EXTENSION dbmigrate');
 my $json = join(', ', map {
-	my ($name, $text) = ($_, $files{$_});
-	$text = '' if $name eq 'README.md';
-	my $quoted = $name;
-	$quoted =~ s/'/''/g;
-	"'$quoted', convert_from('\\x" . unpack('H*', $text) . "', 'UTF8')";
+		my ($name, $text) = ($_, $files{$_});
+		$text = '' if $name eq 'README.md';
+		my $quoted = $name;
+		$quoted =~ s/'/''/g;
+		"'$quoted', convert_from('\\x" . unpack('H*', $text) . "', 'UTF8')";
 } sort keys %files);
 is(run_sql("SELECT $columns FROM migrate.add_files(jsonb_build_object($json)) ORDER BY file"), $loaded,
 	'add_files() returns the same rows');
@@ -147,7 +147,7 @@ SKIP:
 
 	write_tree($race, { map { ("set/sub/$_" => 'SELECT 1', "secret/$_" => "SELECT 'top secret'") } @names });
 	symlink("$race/secret", "$race/link") or die;
-	my @paths = ("$race/set/sub\0", "$race/link\0");	# syscall() wants variables
+	my @paths = ("$race/set/sub\0", "$race/link\0");    # syscall() wants variables
 
 	my $swapper = fork() // die $!;
 	if ($swapper == 0)

@@ -75,7 +75,7 @@ foreach my $rows (qw(on off))
 
 		is_deeply([ audited(@messages) ],
 			[ "SESSION,WRITE,INSERT,$table,COPY a FROM stdin,<none>$loaded->[0]",
-			  "SESSION,WRITE,INSERT,$table,COPY a FROM stdin WHERE i > 3,<none>$loaded->[1]" ],
+				"SESSION,WRITE,INSERT,$table,COPY a FROM stdin WHERE i > 3,<none>$loaded->[1]" ],
 			"$name: each COPY is audited once, with its text");
 		is(scalar(grep { /Query Text: COPY a FROM stdin\n.*Inline COPY/s } @messages), 1,
 			"$name: and explained");

@@ -50,9 +50,9 @@ $shown =~ s/^(NOTICE:.*migration )\d+ "café"/$1/mg;
 $shown =~ s/(progress\.c:)\d+/$1/g;
 $forms{$_}++ foreach split /^(?=NOTICE:)/m, "$shown\n";
 is_deeply(\%forms, {
-	"NOTICE:  00000: applied migration \nLOCATION:  dbm_progress_notice, progress.c:\n" => 499,
-	"NOTICE:  00000: rolled back migration \nCONTEXT:  SQL statement \"SELECT migrate.rollback_to('0')\"\n"
-	  . "PL/pgSQL function inline_code_block line 1 at PERFORM\nLOCATION:  dbm_progress_notice, progress.c:\n" => 499 },
+		"NOTICE:  00000: applied migration \nLOCATION:  dbm_progress_notice, progress.c:\n" => 499,
+		"NOTICE:  00000: rolled back migration \nCONTEXT:  SQL statement \"SELECT migrate.rollback_to('0')\"\n"
+		  . "PL/pgSQL function inline_code_block line 1 at PERFORM\nLOCATION:  dbm_progress_notice, progress.c:\n" => 499 },
 	'all are alike in every field');
 
 # who does not want them, and who wants them in the log as well

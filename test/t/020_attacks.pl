@@ -33,7 +33,7 @@ cmp_ok(scalar @functions, '>', 60, 'functions that our SQL names are found');
 
 my @refused = Attack::plant($node, Attack::everything() ? () : @functions);
 cmp_ok(scalar @refused, '<', 10, 'what could be planted is planted') or diag(join "\n", @refused);
-is( $node->safe_psql('attack', q{
+is($node->safe_psql('attack', q{
 		SELECT count(*) FROM pg_operator c
 		 WHERE oprnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (
 		     SELECT FROM pg_operator o WHERE o.oprnamespace = 'hostile'::regnamespace
@@ -72,7 +72,7 @@ foreach my $query (sort keys %careless)
 
 my $temp = join "\n", map {
 	"CREATE TEMP VIEW $_ AS SELECT 'x' AS id, 'x' AS name, 'x' AS version, 1 AS oid WHERE hostile.sing('pg_temp.$_');"
-} qw(migration applied history state schema_migrations pg_class pg_attribute pg_index pg_proc pg_type pg_namespace
+  } qw(migration applied history state schema_migrations pg_class pg_attribute pg_index pg_proc pg_type pg_namespace
   pg_depend pg_locks pg_stat_activity pg_roles pg_extension pg_constraint pg_cursors pg_prepared_xacts pg_statistic_ext);
 $temp .= join "\n", map {
 	"CREATE DOMAIN pg_temp.$_ AS pg_catalog.$_ CHECK (hostile.sing('pg_temp type $_'));"
@@ -153,7 +153,7 @@ Attack::create_extension($node);
 my @states = States::all();
 my %called = map { $_ => 1 } map { /\bmigrate\."?(\w+)"?\(/g } map { @{ $_->{calls} } } @states;
 my %tools = map { $_->[0] => 1 } States::layouts();
-is( join(', ', grep { !$called{$_} } split /\n/, $node->safe_psql('attack', q{
+is(join(', ', grep { !$called{$_} } split /\n/, $node->safe_psql('attack', q{
 		SELECT DISTINCT proname FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 		 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'dbmigrate')})),

@@ -150,6 +150,7 @@ foreach my $swap (@swaps)
 
 			# a view is not read for who could not become its owner
 			next if $name eq 'other view' && $user eq 'admin';
+
 			# it has the relation's own lock to wait for
 			$hold = "BEGIN; $change" and $meanwhile = 'COMMIT' if $name eq 'other view' && $way ne 'tool';
 			mallory($before);

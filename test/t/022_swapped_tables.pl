@@ -106,6 +106,7 @@ sub wait_for_victim
 # What he holds until he has changed the table.
 my %locks = (
 	'his table' => 'LOCK TABLE %t IN ACCESS EXCLUSIVE MODE',
+
 	# of node-pg-migrate
 	'the lock of the tool' => 'SELECT pg_advisory_xact_lock(7241865325823964)');
 

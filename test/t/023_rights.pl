@@ -106,7 +106,7 @@ $node->safe_psql('rights', qq{
 	  FROM member m JOIN pg_namespace n ON n.oid = m.objid AND m.classid = 'pg_namespace'::regclass});
 
 # Everything in the schema belongs to the extension, or it would not be seen above.
-is( $node->safe_psql('rights', q{
+is($node->safe_psql('rights', q{
 		SELECT string_agg(what, ', ' ORDER BY what) FROM (
 		    SELECT 'function ' || proname, oid FROM pg_proc WHERE pronamespace = 'migrate'::regnamespace
 		    UNION ALL SELECT 'relation ' || relname, oid FROM pg_class
@@ -179,6 +179,7 @@ foreach my $type (@types)
 		  foreach "CREATE TABLE public.t (a $type)", "CREATE TABLE public.t (a ${type}[])", "CREATE DOMAIN public.d AS $type",
 		  "CREATE FUNCTION public.f(a $type) RETURNS integer LANGUAGE sql AS 'SELECT 1'";
 	}
+
 	# what functions return has no rows of its own
 	is_denied('database_owner', "CREATE TABLE public.t AS SELECT r FROM $type r")
 	  unless $node->safe_psql('rights', "SELECT relkind FROM pg_class WHERE oid = '$type'::regclass") eq 'c';
