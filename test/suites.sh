@@ -52,6 +52,15 @@ tap() {
         prove -v -I "$pgxs/src/test/perl" ${PROVE_TESTS:-test/t/*.pl}
 }
 
+# What a TAP test dies of, and the programs it runs say, is in its log alone.
+show_logs() {
+    local file
+    sed -n 's/^\(.*\.pl\) *(Wstat: .*/\1/p' "$log" | while read -r file; do
+        echo "== $file: the end of its log"
+        tail -n 30 "tmp_check/log/regress_log_$(basename "$file" .pl)"
+    done
+}
+
 guides() { test/docs.sh; }
 lint() { test/lint.sh; }
 count_lines() {
@@ -66,7 +75,7 @@ for suite in $want; do
     run_suite "$suite" "$suite"
     status=$?
     case $suite in
-        tap) count_tap "$status" ;;
+        tap) count_tap "$status"; show_logs ;;
         guides | lint) count_lines ;;
         *) count_regress "$status" ;;
     esac
