@@ -137,7 +137,6 @@ listen_addresses = ''
 unix_socket_directories = '$work/socket'
 port = $PGPORT
 fsync = off
-max_prepared_transactions = 10
 log_line_prefix = '%m [%p] %q%a '
 ${PRIVATE_CONF:-}
 CONF

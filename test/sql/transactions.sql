@@ -145,25 +145,6 @@ SELECT count(*) FROM migrate.apply();
 ROLLBACK;
 SELECT count(*) FROM migrate.apply();
 
--- prepare: the lock goes to the prepared transaction, which the error names
-SELECT migrate.add('6', 'prepared', 'CREATE TABLE tx_prepared (a int)');
-BEGIN;
-SELECT count(*) FROM migrate.apply();
-PREPARE TRANSACTION 'regress dbmigrate';
-SET dbmigrate.lock_wait = 0;
-DO $$
-DECLARE
-    detail text;
-BEGIN
-    PERFORM migrate.apply();
-EXCEPTION WHEN lock_not_available THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-    RAISE NOTICE '% %', SQLERRM, regexp_replace(detail, 'of user.*since [^;]*', '...');
-END $$;
-COMMIT PREPARED 'regress dbmigrate';
-SELECT version, state FROM migrate.status() WHERE version = '6';
-RESET dbmigrate.lock_wait;
-
 DROP VIEW tx_facts;
 DROP EXTENSION dbmigrate;
-DROP TABLE tx_one, tx_two, tx_used, tx_prepared;
+DROP TABLE tx_one, tx_two, tx_used;

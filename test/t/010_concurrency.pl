@@ -263,8 +263,8 @@ $node->psql('held', "SET dbmigrate.lock_wait = 0;\n\\set VERBOSITY verbose\nSELE
 	on_error_stop => 0, stderr => \$stderr);
 like($stderr, qr/ERROR:  55P03:/, 'a prepared run holds the lock');
 like($stderr,
-	qr/DETAIL:  It is held by the prepared transaction "release 42" of user "\Q$superuser\E", since \Q$since\E/,
-	'a prepared transaction is named by its gid');
+	qr/DETAIL:  It is held by the prepared transaction "release 42" of user "\Q$superuser\E", since \Q$since\E; end it with COMMIT PREPARED or ROLLBACK PREPARED\./,
+	'a prepared transaction is named by its gid, with what ends it');
 $node->restart;
 $node->psql('held', "SET dbmigrate.lock_wait = 0;\n\\set VERBOSITY verbose\nSELECT FROM migrate.apply()",
 	on_error_stop => 0, stderr => \$stderr);
