@@ -26,6 +26,29 @@ typedef struct DbmExtension
 	const char *project;		/* its sequence of versions, "" is the one without a name */
 } DbmExtension;
 
+/* trouble.c */
+
+/* What is wrong with something, to be told now or together with the rest. */
+typedef struct DbmTrouble
+{
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+	const char *file;			/* it is in, or NULL */
+
+	/* of a script, in bytes of its text: */
+	int			start;			/* the statement, or the line, it is in */
+	int			len;
+	int			position;		/* the offending byte */
+	int			statement;		/* from 1, 0 if not known */
+	int			line;			/* from 1 */
+} DbmTrouble;
+
+extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
+							   const char *hint);
+extern void dbm_trouble_throw(const DbmTrouble *trouble);
+
 /* arguments.c */
 
 extern char *dbm_text_argument(FunctionCallInfo fcinfo, int arg);

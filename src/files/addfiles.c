@@ -238,7 +238,7 @@ check_texts(DbmFileSet *set)
 		wanted->down_online |= migration->down_no_transaction;
 		if (wanted->refused)
 		{
-			const DbmProblem *problem = wanted->refused->refused;
+			const DbmTrouble *problem = wanted->refused->refused;
 			DbmTrouble *trouble = dbm_trouble(problem->sqlerrcode,
 											  psprintf("%s (line %d)", problem->message, problem->line),
 											  problem->detail, problem->hint);

@@ -94,7 +94,7 @@ dbm_registration_throw_refused(const DbmRegistration *wanted)
 	DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, wanted->refused == wanted->up_script};
 
 	if (wanted->refused)
-		dbm_throw_problem(wanted->refused, wanted->refused->refused, &label, NULL);
+		dbm_script_throw(wanted->refused, wanted->refused->refused, &label, NULL);
 }
 
 /*
@@ -236,28 +236,6 @@ describe_insert(void *arg)
 	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
 		errhint("Another transaction registers migration %s as well.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';",
 				wanted->version ? wanted->version : wanted->id);
-}
-
-void
-dbm_trouble_throw(const DbmTrouble *trouble)
-{
-	ereport(ERROR,
-			(errcode(trouble->sqlerrcode),
-			 errmsg_internal("%s", trouble->message),
-			 trouble->detail ? errdetail_internal("%s", trouble->detail) : 0,
-			 trouble->hint ? errhint("%s", trouble->hint) : 0));
-}
-
-DbmTrouble *
-dbm_trouble(int sqlerrcode, const char *message, const char *detail, const char *hint)
-{
-	DbmTrouble *trouble = palloc0(sizeof(DbmTrouble));
-
-	trouble->sqlerrcode = sqlerrcode;
-	trouble->message = message;
-	trouble->detail = detail;
-	trouble->hint = hint;
-	return trouble;
 }
 
 static DbmTrouble *

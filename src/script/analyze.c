@@ -96,7 +96,7 @@ classify(DbmScript *script, int number, Node *tree)
 
 	if (why)
 	{
-		script->refused = dbm_problem(script, sqlerrcode, why, statement->start, statement->len);
+		script->refused = dbm_script_trouble(script, sqlerrcode, why, statement->start, statement->len);
 		script->refused->statement = number + 1;
 	}
 	if (dbm_classify_online(tree))
@@ -168,12 +168,12 @@ cannot_parse(DbmScript *script, int number, const char *sql, MemoryContext conte
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	if (!dbm_problem_is_about_text(edata))
+	if (!dbm_error_is_about_text(edata))
 		PG_RE_THROW();
 	FlushErrorState();
 
 	if (script->unreadable == NULL)
-		script->unreadable = dbm_problem_from_error(script, edata, statement->start, number + 1,
+		script->unreadable = dbm_script_trouble_from_error(script, edata, statement->start, number + 1,
 													statement->start, statement->len);
 	if (dbm_classify_online_words(sql))
 		script->online = true;

@@ -216,7 +216,7 @@ split_text(Splitter *scan)
 		{
 			if (scan->start >= 0 || !is_restrict_line(script, pos))
 			{
-				script->refused = dbm_problem_psql_command(script, pos);
+				script->refused = dbm_script_trouble_psql_command(script, pos);
 				break;
 			}
 			pos = scan->resume = next_line(script, pos);
@@ -236,7 +236,7 @@ split_text(Splitter *scan)
 				int			start = scan->start >= 0 ? scan->start : scan->resume;
 
 				script->unreadable =
-					dbm_problem_from_error(script, scan->error, scan->window_start,
+					dbm_script_trouble_from_error(script, scan->error, scan->window_start,
 									   script->nstatements + 1, start, script->len - start);
 				break;
 			}
@@ -261,7 +261,7 @@ split_text(Splitter *scan)
 		if (script->refused == NULL && scan->open_begin > 0)
 		{
 			script->refused =
-				dbm_problem_transaction(script, &script->statements[scan->open_begin - 1]);
+				dbm_script_trouble_transaction(script, &script->statements[scan->open_begin - 1]);
 			script->refused->detail = "This BEGIN has no COMMIT.";
 			script->refused->hint = "Remove it, or write the COMMIT.";
 		}
@@ -300,7 +300,7 @@ scan_copy_line(Splitter *scan, int *pos)
 			return true;
 
 		rest = scan->start >= 0 ? scan->start : scan->resume;
-		script->refused = dbm_problem(script, ERRCODE_SYNTAX_ERROR,
+		script->refused = dbm_script_trouble(script, ERRCODE_SYNTAX_ERROR,
 									   "a statement that begins on the line of COPY ... FROM stdin must end there",
 									   rest, strcspn(script->text + rest, "\r\n"));
 		script->refused->hint = "Begin the statement on the line after the data.";
@@ -341,7 +341,7 @@ scan_window(Splitter *scan, int from, int to)
 	{
 		MemoryContextSwitchTo(script->context);
 		scan->error = CopyErrorData();
-		if (!dbm_problem_is_about_text(scan->error))
+		if (!dbm_error_is_about_text(scan->error))
 			PG_RE_THROW();
 		FlushErrorState();
 		end = WINDOW_ERROR;
@@ -376,7 +376,7 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 				scan->resume = start;
 				return WINDOW_LINE;
 			}
-			scan->script->refused = dbm_problem_psql_command(scan->script, start);
+			scan->script->refused = dbm_script_trouble_psql_command(scan->script, start);
 			return WINDOW_REFUSED;
 		}
 
@@ -484,7 +484,7 @@ finish_statement(Splitter *scan)
 
 	if (refused)
 	{
-		script->refused = dbm_problem_transaction(script, statement);
+		script->refused = dbm_script_trouble_transaction(script, statement);
 		return WINDOW_REFUSED;
 	}
 	return statement->kind == DBM_STATEMENT_COPY_DATA ? WINDOW_COPY : WINDOW_DONE;
