@@ -19,7 +19,6 @@
 
 #include "adopt/adopt.h"
 
-static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmToolRequest *request);
 static const char *other_owner(const DbmToolTable *table);
 static void refuse_adopted_elsewhere(const DbmAdoption *adoption);
@@ -57,10 +56,10 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 		dbm_check_not_in_script("migrate.adopt()");
 	else
 		dbm_check_caller("migrate.adopt()");
-	request.table = text_argument(fcinfo, 0);
-	request.version_column = text_argument(fcinfo, 2);
-	request.time_column = text_argument(fcinfo, 3);
-	request.name_column = text_argument(fcinfo, 4);
+	request.table = dbm_optional_argument(fcinfo, 0);
+	request.version_column = dbm_optional_argument(fcinfo, 2);
+	request.time_column = dbm_optional_argument(fcinfo, 3);
+	request.name_column = dbm_optional_argument(fcinfo, 4);
 	adoption.schema = dbm_text_argument(fcinfo, 5);
 	dbm_target_check(adoption.schema);
 	InitMaterializedSRF(fcinfo, 0);
@@ -90,12 +89,6 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 		dbm_run_finished();
 	dbm_extension_close();
 	return (Datum) 0;
-}
-
-static const char *
-text_argument(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 /* Find the table and lock out its tool; then it is as it stays. */

@@ -10,7 +10,6 @@
 
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 #include "adopt/adopt.h"
 
@@ -23,23 +22,15 @@ dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *n
 				 const char *result, const TimestampTz *applied_at, const char *applied_by,
 				 const char *detail)
 {
-	Datum		values[6] = {0};
-	bool		nulls[6] = {0};
+	DbmRow		row = {0};
 
-	nulls[0] = version == NULL;
-	if (version)
-		values[0] = CStringGetTextDatum(version);
-	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(result);
-	nulls[3] = applied_at == NULL;
-	if (applied_at)
-		values[3] = TimestampTzGetDatum(*applied_at);
-	nulls[4] = applied_by == NULL;
-	if (applied_by)
-		values[4] = CStringGetTextDatum(applied_by);
-	nulls[5] = detail[0] == '\0';
-	values[5] = CStringGetTextDatum(detail);
-	tuplestore_putvalues(adoption->result->setResult, adoption->result->setDesc, values, nulls);
+	dbm_row_add_text(&row, version);
+	dbm_row_add_text(&row, name);
+	dbm_row_add_text(&row, result);
+	dbm_row_add(&row, TimestampTzGetDatum(applied_at ? *applied_at : 0), applied_at == NULL);
+	dbm_row_add_text(&row, applied_by);
+	dbm_row_add_text(&row, detail[0] ? detail : NULL);
+	dbm_row_put(&row, adoption->result);
 }
 
 /* A row of the other tool's table for which nothing can be recorded. */

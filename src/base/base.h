@@ -11,6 +11,7 @@
 #include "common/sha2.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/execnodes.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
@@ -51,8 +52,22 @@ extern void dbm_trouble_throw(const DbmTrouble *trouble);
 
 /* arguments.c */
 
+/* A row that a function returns, made column by column. */
+typedef struct DbmRow
+{
+	int			n;
+	Datum		values[8];
+	bool		nulls[8];
+} DbmRow;
+
 extern char *dbm_text_argument(FunctionCallInfo fcinfo, int arg);
-extern const char *dbm_reason(const char *reason);
+extern char *dbm_optional_argument(FunctionCallInfo fcinfo, int arg);
+extern char *dbm_required_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+extern void dbm_check_not_null(FunctionCallInfo fcinfo, int arg, const char *name);
+extern const char *dbm_reason_argument(FunctionCallInfo fcinfo, int arg);
+extern void dbm_row_add(DbmRow *row, Datum value, bool isnull);
+extern void dbm_row_add_text(DbmRow *row, const char *value);
+extern void dbm_row_put(DbmRow *row, ReturnSetInfo *result);
 
 /* version.c */
 

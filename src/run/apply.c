@@ -17,7 +17,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
 #include "run/run.h"
 
@@ -96,7 +95,7 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 	Run			run;
 
 	begin_run(&run, "migrate.rollback()", fcinfo, 4);
-	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
 	roll_back(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	dbm_extension_close();
 	return (Datum) 0;
@@ -112,7 +111,7 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 
 	begin_run(&run, "migrate.rollback_to()", fcinfo, 4);
 	key = version_argument(fcinfo, 0, &version);
-	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
 	/* exactly 0 is everything; 0000 may be the version of a migration */
 	roll_back(&run, ALL_STEPS, strcmp(version, "0") == 0 ? NULL : version, key);
 	dbm_extension_close();
@@ -132,7 +131,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	begin_run(&run, "migrate.redo()", fcinfo, 4);
-	dbm_refuse_unconfirmed(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
 	chosen = choose_applied(&run, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
 	if (chosen != NIL)
 	{
@@ -201,11 +200,7 @@ steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
 static Datum
 version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
 {
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("target_version must not be null")));
-	*version = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	*version = dbm_required_argument(fcinfo, arg, "target_version");
 	return PointerGetDatum(dbm_version_parse(*version));
 }
 
@@ -477,15 +472,13 @@ static void
 put_result(Run *run, const DbmMigration *migration, const char *action,
 		   const DbmExecution *execution)
 {
-	Datum		values[6];
-	bool		nulls[6] = {0};
+	DbmRow		row = {0};
 
-	values[0] = migration->version ? CStringGetTextDatum(migration->version) : (Datum) 0;
-	nulls[0] = migration->version == NULL;
-	values[1] = CStringGetTextDatum(migration->name);
-	values[2] = CStringGetTextDatum(action);
-	values[3] = Int64GetDatum(execution->statements);
-	values[4] = Int64GetDatum(execution->rows);
-	values[5] = dbm_interval(execution->duration);
-	tuplestore_putvalues(run->result->setResult, run->result->setDesc, values, nulls);
+	dbm_row_add_text(&row, migration->version);
+	dbm_row_add_text(&row, migration->name);
+	dbm_row_add_text(&row, action);
+	dbm_row_add(&row, Int64GetDatum(execution->statements), false);
+	dbm_row_add(&row, Int64GetDatum(execution->rows), false);
+	dbm_row_add(&row, dbm_interval(execution->duration), false);
+	dbm_row_put(&row, run->result);
 }

@@ -94,7 +94,7 @@ dbmigrate_manage(PG_FUNCTION_ARGS)
 	DbmMigration none = {0};
 	DbmHistoryEntry	record = {.action = "manage", .migration = &none};
 
-	record.reason = dbm_reason(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	record.reason = dbm_reason_argument(fcinfo, 0);
 	dbm_check_caller("migrate.manage()");
 	begin_call(&ext, fcinfo, 1);
 	record.target_schema = ext.target;
@@ -111,7 +111,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 	Request		request;
 	DbmHistoryEntry	record = {.action = "mark_applied"};
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
 	record.target_schema = request.schema;
 	record.migration = find(&request);
@@ -141,7 +141,7 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 	Request		request;
 	DbmHistoryEntry	record = {.action = "mark_pending"};
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_pending()", 2);
 	record.target_schema = request.schema;
 	record.migration = find(&request);
@@ -190,13 +190,9 @@ dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 	DbmHistoryEntry	record = {.action = "forget"};
 	int64		count;
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	dbm_check_caller("migrate.forget_schema()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("schema must not be null")));
-	record.target_schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	record.target_schema = dbm_required_argument(fcinfo, 0, "schema");
 	if (record.target_schema[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -222,11 +218,7 @@ begin_request(Request *request, FunctionCallInfo fcinfo, const char *what, int s
 {
 	memset(request, 0, sizeof(Request));
 	dbm_check_caller(what);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("version must not be null")));
-	request->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request->version = dbm_required_argument(fcinfo, 0, "version");
 	if (!dbm_version_is_id(request->version))
 		request->version_key = PointerGetDatum(dbm_version_parse(request->version));
 	begin_call(&request->ext, fcinfo, schema_arg);
