@@ -24,6 +24,7 @@ OBJS = \
 	src/deferred.o \
 	src/errors.o \
 	src/execute.o \
+	src/extension.o \
 	src/filechoice.o \
 	src/filename.o \
 	src/fileset.o \

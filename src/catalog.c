@@ -11,10 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
@@ -23,17 +19,12 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "dbmigrate.h"
-
-/* The first version whose SQL objects this library can be used with. */
-#define OLDEST_SERVED "1.0"
 
 /* Columns of the queries that return migrations. */
 enum
@@ -59,30 +50,30 @@ static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 
 static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
-static void look_up_extension(DbmExtension *ext);
-static void check_version(const char *version);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
 
 /*
  * Find the extension and connect to SPI; the caller's memory context stays
- * current.  Error 55000 if the library and the SQL objects do not belong
- * together.
+ * current.
  */
 void
 dbm_catalog_open(DbmExtension *ext)
 {
 	MemoryContext caller = CurrentMemoryContext;
-
 	Oid			found;
 
-	/* whoever is dropping it right now comes first */
+	/*
+	 * Whoever is dropping or updating it right now comes first: DROP EXTENSION
+	 * and the first statement of our update scripts lock it exclusively.  ALTER
+	 * EXTENSION ... UPDATE alone does not.
+	 */
 	do
 	{
-		look_up_extension(ext);
+		dbm_extension_look_up(ext);
 		found = ext->oid;
 		LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
-		look_up_extension(ext);
+		dbm_extension_look_up(ext);
 	} while (ext->oid != found);
 	ext->schema = get_namespace_oid("migrate", false);
 	ext->target = "";
@@ -438,70 +429,6 @@ add_target(DbmParams *params, const DbmExtension *ext, const char *schema)
 {
 	dbm_param_text(params, schema);
 	dbm_param_text(params, ext->project);
-}
-
-/* The installed extension; 55000 if there is none or it is not ours. */
-static void
-look_up_extension(DbmExtension *ext)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		isnull;
-	char	   *version = NULL;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("dbmigrate"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	ext->oid = InvalidOid;
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
-
-		ext->oid = form->oid;
-		ext->owner = form->extowner;
-		version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
-												   RelationGetDescr(rel), &isnull));
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	if (version == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"dbmigrate\" is not installed in this database"),
-				 errhint("CREATE EXTENSION dbmigrate;")));
-	check_version(version);
-}
-
-/*
- * A library serves the SQL objects of its own version and of older ones, back
- * to OLDEST_SERVED, so that a server's new files do not stop the databases in
- * which nobody has run ALTER EXTENSION yet.  It knows nothing of newer ones:
- * those are met by a session that still holds the library from before.
- */
-static void
-check_version(const char *version)
-{
-	const char *ours = dbm_version_canonical(DBMIGRATE_VERSION);
-	const char *theirs;
-	bool		is_newer;
-
-	if (strcmp(version, DBMIGRATE_VERSION) == 0)
-		return;
-	theirs = dbm_version_canonical(version);
-	is_newer = theirs && dbm_version_compare(theirs, ours) > 0;
-	if (theirs && !is_newer && dbm_version_compare(theirs, dbm_version_canonical(OLDEST_SERVED)) >= 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("extension \"dbmigrate\" and its library have different versions"),
-			 errdetail("The extension is version %s; the library that this session has loaded is version %s, and serves versions from %s on.",
-					   version, DBMIGRATE_VERSION, OLDEST_SERVED),
-			 is_newer ?
-			 errhint("Connect again; if that does not help, the server has the library of an older version.") :
-			 errhint("ALTER EXTENSION dbmigrate UPDATE;")));
 }
 
 static List *

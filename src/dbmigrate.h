@@ -432,6 +432,10 @@ extern int64 dbm_column_int(uint64 row, int column, int64 if_null);
 extern bool dbm_column_bool(uint64 row, int column);
 extern Datum dbm_column_datum(uint64 row, int column);
 
+/* extension.c */
+
+extern void dbm_extension_look_up(DbmExtension *ext);
+
 /* catalog.c */
 
 /* One of the two scripts of a migration, without its text. */
