@@ -10,6 +10,14 @@
 
 #include "script/script.h"
 
+/* extension.c */
+
+extern void dbm_extension_open(DbmExtension *ext);
+extern void dbm_extension_use(DbmExtension *ext, const char *target, const char *project);
+extern void dbm_extension_check_project(const DbmExtension *ext);
+extern void dbm_extension_close(void);
+extern void dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label);
+
 /* state.c */
 
 /* One of the two scripts of a migration, without its text. */
@@ -48,11 +56,6 @@ typedef struct DbmMigration
 #define DBM_MIGRATION_REF(migration) \
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
-extern void dbm_extension_open(DbmExtension *ext);
-extern void dbm_extension_use(DbmExtension *ext, const char *target, const char *project);
-extern void dbm_extension_check_project(const DbmExtension *ext);
-extern void dbm_extension_close(void);
-extern void dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label);
 extern int64 dbm_history_next_run(const DbmExtension *ext);
 extern bool dbm_state_all_applied(const DbmExtension *ext, const char *schema);
 extern List *dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
