@@ -291,11 +291,7 @@ find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
 	stored = dbm_migrations_stored(ext, &wanted);
 	if (stored == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("migration %s does not exist", wanted.version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(ext, true))));
+		dbm_migration_missing(ext, wanted.version);
 	return stored;
 }
 

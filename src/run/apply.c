@@ -216,11 +216,7 @@ apply_pending(Run *run, int64 steps, Datum up_to, const char *version)
 	{
 		target = dbm_state_find(&run->ext, run->schema, version);
 		if (target == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("migration %s does not exist", version),
-					 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
-							 dbm_target_argument(&run->ext, true))));
+			dbm_migration_missing(&run->ext, version);
 	}
 	if (dbm_state_all_applied(&run->ext, run->schema) ||
 		choose_pending(run, steps, up_to, false) == NIL)
@@ -276,7 +272,7 @@ notice_skipped(const Run *run, Datum up_to)
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (migration->is_wanted && strcmp(migration->state, "skipped") == 0)
+		if (migration->is_wanted && migration->state == DBM_STATE_SKIPPED)
 			ereport(NOTICE,
 					(errmsg("skipped migration %s%s%s%s, which is limited to other environments",
 							DBM_MIGRATION_REF(migration),
@@ -380,7 +376,7 @@ check_not_in_baseline(const Run *run, const char *version)
 {
 	DbmMigration *migration = dbm_state_find(&run->ext, run->schema, version);
 
-	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
+	if (migration && !migration->is_applied && migration->state == DBM_STATE_APPLIED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", version),

@@ -119,7 +119,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("migration %s is already applied", request.version)));
-	if (strcmp(record.migration->state, "superseded") == 0 && record.migration->is_baseline)
+	if (record.migration->state == DBM_STATE_SUPERSEDED && record.migration->is_baseline)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("baseline script %s is superseded", request.version),
@@ -168,7 +168,7 @@ check_not_below_baseline(const Request *request)
 	DbmMigration *migration = dbm_state_find(&request->ext, request->schema,
 													request->version);
 
-	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
+	if (migration && !migration->is_applied && migration->state == DBM_STATE_APPLIED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", request->version),
@@ -245,10 +245,6 @@ find(const Request *request)
 													request->version);
 
 	if (migration == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("migration %s does not exist", request->version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(&request->ext, true))));
+		dbm_migration_missing(&request->ext, request->version);
 	return migration;
 }

@@ -401,13 +401,13 @@ list_offenders(List *migrations, bool is_up, Offends offends, int *count, DbmMig
 static bool
 is_changed(const DbmMigration *migration, bool is_up)
 {
-	return strcmp(migration->state, "changed") == 0;
+	return migration->state == DBM_STATE_CHANGED;
 }
 
 static bool
 is_out_of_order(const DbmMigration *migration, bool is_up)
 {
-	return strcmp(migration->state, "out_of_order") == 0;
+	return migration->state == DBM_STATE_OUT_OF_ORDER;
 }
 
 static bool

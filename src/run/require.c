@@ -60,8 +60,8 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
-				 errdetail("Its state is \"%s\".", migration->state),
-				 strcmp(migration->state, "pending") == 0 && migration->version ?
+				 errdetail("Its state is \"%s\".", dbm_state_name(migration->state)),
+				 migration->state == DBM_STATE_PENDING && migration->version ?
 				 errhint("Apply it: SELECT * FROM migrate.apply_to(%s%s);",
 						 dbm_literal(migration->version), dbm_target_argument(ext, false)) :
 				 errhint("See what is known about it: SELECT * FROM migrate.status(%s);",
@@ -81,9 +81,9 @@ require_all(const DbmExtension *ext, const char *schema)
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (is_in_force(migration) || strcmp(migration->state, "skipped") == 0)
+		if (is_in_force(migration) || migration->state == DBM_STATE_SKIPPED)
 			continue;
-		all_pending &= strcmp(migration->state, "pending") == 0;
+		all_pending &= migration->state == DBM_STATE_PENDING;
 		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", DBM_MIGRATION_REF(migration));
 	}
 	if (count > 0)
@@ -103,7 +103,7 @@ require_all(const DbmExtension *ext, const char *schema)
 static bool
 is_in_force(const DbmMigration *migration)
 {
-	return strcmp(migration->state, "applied") == 0 ||
-		strcmp(migration->state, "missing") == 0 ||
-		(migration->is_applied && strcmp(migration->state, "changed") == 0);
+	return migration->state == DBM_STATE_APPLIED ||
+		migration->state == DBM_STATE_MISSING ||
+		(migration->is_applied && migration->state == DBM_STATE_CHANGED);
 }

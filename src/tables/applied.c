@@ -31,6 +31,16 @@ static SPIPlanPtr plan_undone = NULL;
 static void forget_applied(const DbmExtension *ext, const DbmHistoryEntry *record);
 static void add_record(DbmParams *params, const DbmExtension *ext, const DbmHistoryEntry *record);
 
+/* The number of a new run. */
+int64
+dbm_history_next_run(const DbmExtension *ext)
+{
+	DbmParams	params = {0};
+
+	dbm_query(ext, "SELECT pg_catalog.nextval('migrate.run_seq')", &params, SPI_OK_SELECT);
+	return dbm_column_int(0, 1, 0);
+}
+
 /* A history row alone. */
 void
 dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record)

@@ -37,6 +37,12 @@ enum
 #define FROM_STATE \
 	" FROM migrate.state($1, $2) s"
 
+/* In the order of DbmState. */
+static const char *const state_names[] = {
+	"applied", "changed", "failed", "interrupted", "missing", "out_of_order", "pending", "running",
+	"skipped", "superseded", "unreadable"
+};
+
 static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
@@ -44,15 +50,6 @@ static SPIPlanPtr plan_read_down = NULL;
 static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
-
-int64
-dbm_history_next_run(const DbmExtension *ext)
-{
-	DbmParams	params = {0};
-
-	dbm_query(ext, "SELECT pg_catalog.nextval('migrate.run_seq')", &params, SPI_OK_SELECT);
-	return dbm_column_int(0, 1, 0);
-}
 
 /*
  * The quick answer: is everything registered applied here, and as it was
@@ -344,7 +341,7 @@ fetch_migration(uint64 row)
 	migration->version = dbm_column_text(row, COL_VERSION);
 	migration->version_key = dbm_column_datum(row, COL_VERSION_KEY);
 	migration->name = dbm_column_text(row, COL_NAME);
-	migration->state = dbm_column_text(row, COL_STATE);
+	migration->state = dbm_state_by_name(dbm_column_text(row, COL_STATE));
 	migration->is_applied = dbm_column_bool(row, COL_APPLIED);
 	migration->is_registered = dbm_column_bool(row, COL_REGISTERED);
 	migration->is_baseline = dbm_column_bool(row, COL_BASELINE);
@@ -366,6 +363,33 @@ fetch_migration(uint64 row)
 	migration->down.sets_role = dbm_column_bool(row, COL_DOWN_SETS_ROLE);
 	migration->down.sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
 	return migration;
+}
+
+/* The state that migrate.state() calls by this name. */
+DbmState
+dbm_state_by_name(const char *name)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+		if (strcmp(name, state_names[i]) == 0)
+			return i;
+	elog(ERROR, "unknown state \"%s\" of a migration", name);
+}
+
+const char *
+dbm_state_name(DbmState state)
+{
+	return state_names[state];
+}
+
+/* Error 42704: nothing is known of a migration that somebody has named. */
+void
+dbm_migration_missing(const DbmExtension *ext, const char *version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("migration %s does not exist", version),
+			 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
+					 dbm_target_argument(ext, true))));
 }
 
 /* How SQL names a migration: by its version, or its id. */

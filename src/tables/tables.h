@@ -32,6 +32,22 @@ typedef struct DbmScriptInfo
 	DbmTrust	trust;			/* once it is decided, see refuse.c */
 } DbmScriptInfo;
 
+/* What migrate.status() calls it. */
+typedef enum DbmState
+{
+	DBM_STATE_APPLIED,
+	DBM_STATE_CHANGED,			/* its text is not what was registered or applied */
+	DBM_STATE_FAILED,
+	DBM_STATE_INTERRUPTED,
+	DBM_STATE_MISSING,			/* applied, and not registered */
+	DBM_STATE_OUT_OF_ORDER,		/* pending, and older than the newest applied one */
+	DBM_STATE_PENDING,
+	DBM_STATE_RUNNING,
+	DBM_STATE_SKIPPED,			/* limited to other environments */
+	DBM_STATE_SUPERSEDED,		/* a newer baseline stands for it */
+	DBM_STATE_UNREADABLE		/* this server cannot parse it */
+} DbmState;
+
 /* A migration as one target schema sees it. */
 typedef struct DbmMigration
 {
@@ -39,7 +55,7 @@ typedef struct DbmMigration
 	const char *version;		/* NULL for a repeatable migration */
 	Datum		version_key;	/* numeric[], 0 if version is NULL */
 	const char *name;
-	const char *state;			/* as migrate.status() says it */
+	DbmState	state;
 	bool		is_applied;		/* has a row in migrate.applied */
 	bool		is_registered;	/* has a row in migrate.migration */
 	bool		is_baseline;	/* a script that stands for all versions up to its own */
@@ -56,7 +72,6 @@ typedef struct DbmMigration
 #define DBM_MIGRATION_REF(migration) \
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
-extern int64 dbm_history_next_run(const DbmExtension *ext);
 extern bool dbm_state_all_applied(const DbmExtension *ext, const char *schema);
 extern List *dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
 extern List *dbm_state_to_roll_back(const DbmExtension *ext, const char *schema,
@@ -73,7 +88,10 @@ extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *
 									 bool is_up, int *len);
 extern bool dbm_state_has_applied(const DbmExtension *ext, const char *schema);
 extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
+extern DbmState dbm_state_by_name(const char *name);
+extern const char *dbm_state_name(DbmState state);
 extern char *dbm_migration_literal(const DbmMigration *migration);
+pg_noreturn extern void dbm_migration_missing(const DbmExtension *ext, const char *version);
 
 /* applied.c */
 
@@ -92,12 +110,29 @@ typedef struct DbmHistoryEntry
 } DbmHistoryEntry;
 
 extern Datum dbm_interval(int64 microseconds);
+extern int64 dbm_history_next_run(const DbmExtension *ext);
 extern void dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_to_repeat(const DbmExtension *ext, const char *schema);
 extern int64 dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record);
+
+/* adopted.c */
+
+/* A migration that may have come from another tool. */
+typedef struct DbmAdopted
+{
+	DbmMigration migration;		/* without what is said about its scripts */
+	const char *file_name;		/* or NULL */
+	const TimestampTz *applied_at;	/* or NULL */
+	const char *applied_by;		/* or NULL */
+	const char *adopted_from;	/* the reason recorded then, or NULL */
+} DbmAdopted;
+
+extern List *dbm_adopted_known(const DbmExtension *ext, const char *schema);
+extern List *dbm_adopted_undone(const DbmExtension *ext, const char *schema);
+extern bool dbm_adopted_elsewhere(DbmExtension *ext, const char *reason);
 
 /* targets.c */
 
