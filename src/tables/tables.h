@@ -202,6 +202,12 @@ extern void dbm_migrations_update(const DbmExtension *ext, const DbmRegistration
 							   const DbmStored *stored);
 extern void dbm_migrations_delete(const DbmExtension *ext, const char *id);
 extern char *dbm_environments_text(Datum environments);
+
+/* appliedtext.c */
+
+extern void dbm_applied_learn_text(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
+										const DbmStored *stored);
 extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
 
