@@ -48,6 +48,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 {
 	DbmAdoption	adoption = {0};
 	DbmToolRequest request;
+	const char *schema;
 	List	   *rows;
 	ListCell   *lc;
 
@@ -60,13 +61,13 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	request.version_column = dbm_optional_argument(fcinfo, 2);
 	request.time_column = dbm_optional_argument(fcinfo, 3);
 	request.name_column = dbm_optional_argument(fcinfo, 4);
-	adoption.schema = dbm_text_argument(fcinfo, 5);
-	dbm_target_check(adoption.schema);
+	schema = dbm_text_argument(fcinfo, 5);
+	dbm_target_check(schema);
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	dbm_extension_open(&adoption.ext);
-	dbm_extension_use(&adoption.ext, adoption.schema, dbm_text_argument(fcinfo, 7));
+	dbm_extension_use(&adoption.ext, schema, dbm_text_argument(fcinfo, 7));
 	dbm_extension_check_project(&adoption.ext);
 	if (!adoption.dry_run)
 		dbm_lock_for_run(&adoption.ext);
@@ -76,7 +77,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	rows = dbm_tool_read(adoption.table);
 	notice_found(&adoption, rows);
 
-	adoption.known = dbm_index_load(&adoption.ext, adoption.schema);
+	adoption.known = dbm_index_load(&adoption.ext);
 	foreach(lc, adoption.known->all)
 		note_in_force(&adoption, lfirst(lc));
 	foreach(lc, rows)
@@ -324,7 +325,6 @@ record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
 	DbmHistoryEntry	record = {
 		.action = "adopt",
-		.target_schema = adoption->schema,
 		.migration = &known->row.migration,
 		.reason = adoption->reason,
 		.baseline = row->is_up_to,

@@ -26,7 +26,7 @@ typedef struct DbmIndex
 	struct HTAB *table;
 } DbmIndex;
 
-extern DbmIndex *dbm_index_load(const DbmExtension *ext, const char *schema);
+extern DbmIndex *dbm_index_load(const DbmExtension *ext);
 extern void dbm_index_add(DbmIndex *set, DbmIndexed *known);
 extern DbmIndexed *dbm_index_by_version(const DbmIndex *set, const char *canonical);
 extern DbmIndexed *dbm_index_by_file(const DbmIndex *set, const char *file);
@@ -166,7 +166,6 @@ typedef struct DbmAdoption
 {
 	ReturnSetInfo *result;
 	DbmExtension ext;
-	const char *schema;
 	bool		dry_run;
 	DbmToolTable *table;
 	DbmIndex *known;

@@ -33,20 +33,20 @@ typedef struct Entry
 } Entry;
 
 static void add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known);
-static DbmIndexed *find(const DbmIndex *index, char kind, const char *text);
+static DbmIndexed *find_key(const DbmIndex *index, char kind, const char *text);
 static char *fold(const char *text);
 static uint32 hash_key(const void *key, Size size);
 static int	match_key(const void *a, const void *b, Size size);
 
 /* Everything known about a target schema. */
 DbmIndex *
-dbm_index_load(const DbmExtension *ext, const char *schema)
+dbm_index_load(const DbmExtension *ext)
 {
 	DbmIndex   *index = palloc0(sizeof(DbmIndex));
 	ListCell   *lc;
 
 	index->table = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
-	foreach(lc, dbm_adopted_known(ext, schema))
+	foreach(lc, dbm_adopted_known(ext))
 	{
 		DbmIndexed *known = palloc0(sizeof(DbmIndexed));
 
@@ -56,7 +56,7 @@ dbm_index_load(const DbmExtension *ext, const char *schema)
 			known->canonical = dbm_version_canonical(known->row.migration.version);
 		dbm_index_add(index, known);
 	}
-	foreach(lc, dbm_adopted_undone(ext, schema))
+	foreach(lc, dbm_adopted_undone(ext))
 	{
 		DbmIndexed *undone = palloc0(sizeof(DbmIndexed));
 
@@ -89,14 +89,14 @@ dbm_index_add(DbmIndex *index, DbmIndexed *known)
 DbmIndexed *
 dbm_index_by_version(const DbmIndex *index, const char *canonical)
 {
-	return find(index, KEY_VERSION, canonical);
+	return find_key(index, KEY_VERSION, canonical);
 }
 
 /* By the base name of its file alone. */
 DbmIndexed *
 dbm_index_by_file(const DbmIndex *index, const char *file)
 {
-	return find(index, KEY_FILE, file);
+	return find_key(index, KEY_FILE, file);
 }
 
 /*
@@ -106,12 +106,12 @@ dbm_index_by_file(const DbmIndex *index, const char *file)
 DbmIndexed *
 dbm_index_by_name(const DbmIndex *index, const char *name)
 {
-	DbmIndexed *known = find(index, KEY_FILE, name);
+	DbmIndexed *known = find_key(index, KEY_FILE, name);
 
 	if (known == NULL)
-		known = find(index, KEY_FULL_NAME, fold(name));
+		known = find_key(index, KEY_FULL_NAME, fold(name));
 	if (known == NULL)
-		known = find(index, KEY_NAME, fold(name));
+		known = find_key(index, KEY_NAME, fold(name));
 	return known;
 }
 
@@ -119,7 +119,7 @@ dbm_index_by_name(const DbmIndex *index, const char *name)
 const TimestampTz *
 dbm_index_undone_at(const DbmIndex *index, const DbmIndexed *known)
 {
-	DbmIndexed *undone = find(index, KEY_UNDONE, known->canonical ? known->canonical : known->row.migration.id);
+	DbmIndexed *undone = find_key(index, KEY_UNDONE, known->canonical ? known->canonical : known->row.migration.id);
 
 	return undone && !known->row.migration.is_applied ? undone->row.applied_at : NULL;
 }
@@ -216,7 +216,7 @@ add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known)
 }
 
 static DbmIndexed *
-find(const DbmIndex *index, char kind, const char *text)
+find_key(const DbmIndex *index, char kind, const char *text)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	Entry	   *entry = *text ? hash_search(index->table, &key, HASH_FIND, NULL) : NULL;

@@ -24,7 +24,7 @@
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
 static void check_names(const DbmRegistration *wanted);
 static const char *still_applied(const DbmExtension *ext, const DbmStored *stored);
-static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
+static DbmStored *stored_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
 PG_FUNCTION_INFO_V1(dbmigrate_add);
@@ -123,7 +123,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 1));
 	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
-	stored = find(&ext, fcinfo, 0);
+	stored = stored_argument(&ext, fcinfo, 0);
 	if (stored->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -149,7 +149,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	DbmRegistration wanted;
 	DbmStored  *stored;
 	DbmMigration migration = {0};
-	DbmHistoryEntry	record = {.action = "amend", .target_schema = "", .migration = &migration};
+	DbmHistoryEntry	record = {.action = "amend", .migration = &migration};
 
 	dbm_check_may_register("migrate.amend()");
 	record.reason = dbm_reason_argument(fcinfo, 3);
@@ -157,7 +157,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 4));
 	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
-	stored = find(&ext, fcinfo, 0);
+	stored = stored_argument(&ext, fcinfo, 0);
 	if (!stored->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -202,7 +202,7 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 	dbm_extension_open(&ext);
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 3));
 	dbm_extension_check_project(&ext);
-	what = dbm_approvals_add(&ext, find(&ext, fcinfo, 0),
+	what = dbm_approvals_add(&ext, stored_argument(&ext, fcinfo, 0),
 							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
 							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	dbm_extension_close();
@@ -279,7 +279,7 @@ still_applied(const DbmExtension *ext, const DbmStored *stored)
 
 /* The migration a version argument means; 42704 if it is not registered. */
 static DbmStored *
-find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
+stored_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 {
 	DbmRegistration wanted = {0};
 	DbmStored  *stored;

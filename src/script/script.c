@@ -616,11 +616,8 @@ dbm_script_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("backslash_quote", "on", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	dbm_pin("standard_conforming_strings", "on");
+	dbm_pin("backslash_quote", "on");
+	dbm_pin("client_min_messages", "error");
 	return level;
 }

@@ -23,12 +23,12 @@ static const TimestampTz *time_column(uint64 row, int column);
 
 /* All that is known about a target schema, in version order. */
 List *
-dbm_adopted_known(const DbmExtension *ext, const char *schema)
+dbm_adopted_known(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 	List	   *known = NIL;
 
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "SELECT s.id, s.version, s.version_key, s.name, s.state, s.position IS NOT NULL, s.registered,"
@@ -50,12 +50,12 @@ dbm_adopted_known(const DbmExtension *ext, const char *schema)
  * Those, with id and version, and the time of that.
  */
 List *
-dbm_adopted_undone(const DbmExtension *ext, const char *schema)
+dbm_adopted_undone(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 	List	   *undone = NIL;
 
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "SELECT l.migration, l.version, l.at FROM"

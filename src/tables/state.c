@@ -47,7 +47,7 @@ static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 
-static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
+static void add_target(DbmParams *params, const DbmExtension *ext);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
 
@@ -56,11 +56,11 @@ static DbmMigration *fetch_migration(uint64 row);
  * registered?  No does not mean that there is something to do.
  */
 bool
-dbm_state_all_applied(const DbmExtension *ext, const char *schema)
+dbm_state_all_applied(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query_saved(ext, &plan_all_applied,
 					/* the order makes the planner take the index, also without statistics */
 					"SELECT NOT EXISTS (SELECT FROM (SELECT m.id FROM migrate.migration m"
@@ -85,11 +85,11 @@ dbm_state_all_applied(const DbmExtension *ext, const char *schema)
  * "up_to" (numeric[]) limits what is wanted, 0 does not.
  */
 List *
-dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
+dbm_state_to_apply(const DbmExtension *ext, Datum up_to)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, up_to);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("$3 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $3")
@@ -106,11 +106,11 @@ dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
  * no place in the order of versions.
  */
 List *
-dbm_state_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
+dbm_state_to_roll_back(const DbmExtension *ext, int64 steps, int64 after)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_int64(&params, after);
 	dbm_param(&params, INT8OID, Int64GetDatum(steps), steps < 0);
 	dbm_query(ext,
@@ -124,13 +124,13 @@ dbm_state_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps,
 
 /* One migration by its version or id, NULL if it is not known at all. */
 DbmMigration *
-dbm_state_find(const DbmExtension *ext, const char *schema, const char *version)
+dbm_state_find(const DbmExtension *ext, const char *version)
 {
 	bool		is_id = dbm_version_is_id(version);
 	DbmParams	params = {0};
 	List	   *found;
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	if (is_id)
 		dbm_param_text(&params, version);
 	else
@@ -150,11 +150,11 @@ dbm_state_find(const DbmExtension *ext, const char *schema, const char *version)
 
 /* The repeatable migrations whose present text is in force. */
 List *
-dbm_state_repeatables(const DbmExtension *ext, const char *schema)
+dbm_state_repeatables(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext,
 			  MIGRATION_COLUMNS("true")
 			  FROM_STATE
@@ -166,11 +166,11 @@ dbm_state_repeatables(const DbmExtension *ext, const char *schema)
 
 /* All registered migrations up to a version that are not applied. */
 List *
-dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_up_to(const DbmExtension *ext, Datum version_key)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("true")
@@ -184,11 +184,11 @@ dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
 
 /* The place of a version in the order of application, -1 if not applied. */
 int64
-dbm_state_position(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_position(const DbmExtension *ext, Datum version_key)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			"SELECT a.position FROM migrate.applied a"
@@ -200,11 +200,11 @@ dbm_state_position(const DbmExtension *ext, const char *schema, Datum version_ke
 
 /* The newest applied version, NULL if nothing is applied. */
 char *
-dbm_state_newest(const DbmExtension *ext, const char *schema)
+dbm_state_newest(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext, "SELECT migrate.version($1, $2)", &params, SPI_OK_SELECT);
 	return dbm_column_is_null(0, 1) ? NULL : dbm_column_text(0, 1);
 }
@@ -285,11 +285,11 @@ dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration, bo
 
 /* Is something recorded as applied here other than by a baseline? */
 bool
-dbm_state_has_applied(const DbmExtension *ext, const char *schema)
+dbm_state_has_applied(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext,
 			"SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
 			" AND a.project OPERATOR(pg_catalog.=) $2 AND NOT a.baseline LIMIT 1",
@@ -315,9 +315,9 @@ dbm_state_applied_in(const DbmExtension *ext, const char *id)
 
 /* Target schema and project, which most queries here begin with. */
 static void
-add_target(DbmParams *params, const DbmExtension *ext, const char *schema)
+add_target(DbmParams *params, const DbmExtension *ext)
 {
-	dbm_param_text(params, schema);
+	dbm_param_text(params, ext->target);
 	dbm_param_text(params, ext->project);
 }
 

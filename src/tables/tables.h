@@ -72,21 +72,21 @@ typedef struct DbmMigration
 #define DBM_MIGRATION_REF(migration) \
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
-extern bool dbm_state_all_applied(const DbmExtension *ext, const char *schema);
-extern List *dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
-extern List *dbm_state_to_roll_back(const DbmExtension *ext, const char *schema,
+extern bool dbm_state_all_applied(const DbmExtension *ext);
+extern List *dbm_state_to_apply(const DbmExtension *ext, Datum up_to);
+extern List *dbm_state_to_roll_back(const DbmExtension *ext,
 									  int64 steps, int64 after);
-extern DbmMigration *dbm_state_find(const DbmExtension *ext, const char *schema,
+extern DbmMigration *dbm_state_find(const DbmExtension *ext,
 										   const char *version);
-extern List *dbm_state_repeatables(const DbmExtension *ext, const char *schema);
-extern List *dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
-extern int64 dbm_state_position(const DbmExtension *ext, const char *schema,
+extern List *dbm_state_repeatables(const DbmExtension *ext);
+extern List *dbm_state_up_to(const DbmExtension *ext, Datum version_key);
+extern int64 dbm_state_position(const DbmExtension *ext,
 								  Datum version_key);
-extern char *dbm_state_newest(const DbmExtension *ext, const char *schema);
+extern char *dbm_state_newest(const DbmExtension *ext);
 extern List *dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
 extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
-extern bool dbm_state_has_applied(const DbmExtension *ext, const char *schema);
+extern bool dbm_state_has_applied(const DbmExtension *ext);
 extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
 extern DbmState dbm_state_by_name(const char *name);
 extern const char *dbm_state_name(DbmState state);
@@ -99,7 +99,6 @@ pg_noreturn extern void dbm_migration_missing(const DbmExtension *ext, const cha
 typedef struct DbmHistoryEntry
 {
 	const char *action;
-	const char *target_schema;
 	const DbmMigration *migration;
 	int64		run;
 	const DbmExecution *execution;	/* NULL if nothing was run */
@@ -115,7 +114,7 @@ extern void dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *reco
 extern void dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record);
-extern void dbm_applied_to_repeat(const DbmExtension *ext, const char *schema);
+extern void dbm_applied_to_repeat(const DbmExtension *ext);
 extern int64 dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record);
 
 /* adopted.c */
@@ -130,16 +129,16 @@ typedef struct DbmAdopted
 	const char *adopted_from;	/* the reason recorded then, or NULL */
 } DbmAdopted;
 
-extern List *dbm_adopted_known(const DbmExtension *ext, const char *schema);
-extern List *dbm_adopted_undone(const DbmExtension *ext, const char *schema);
+extern List *dbm_adopted_known(const DbmExtension *ext);
+extern List *dbm_adopted_undone(const DbmExtension *ext);
 extern bool dbm_adopted_elsewhere(DbmExtension *ext, const char *reason);
 
 /* targets.c */
 
-extern void dbm_targets_look(const DbmExtension *ext, const char *schema);
-extern void dbm_targets_refuse_lost(const DbmExtension *ext, const char *schema);
-extern void dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run);
-extern bool dbm_targets_forget(const DbmExtension *ext, const char *schema);
+extern void dbm_targets_look(const DbmExtension *ext);
+extern void dbm_targets_refuse_lost(const DbmExtension *ext);
+extern void dbm_targets_record(const DbmExtension *ext, int64 run);
+extern bool dbm_targets_forget(const DbmExtension *ext);
 
 /* migrations.c */
 
