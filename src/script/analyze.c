@@ -11,6 +11,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -90,7 +91,7 @@ analyze_statement(DbmScript *script, int number, char *sql)
 static void
 classify(DbmScript *script, int number, Node *tree)
 {
-	const DbmStatement *statement = &script->statements[number];
+	DbmStatement *statement = &script->statements[number];
 	int			sqlerrcode;
 	const char *why = dbm_classify_refused(tree, &sqlerrcode);
 
@@ -99,8 +100,9 @@ classify(DbmScript *script, int number, Node *tree)
 		script->refused = dbm_script_trouble(script, sqlerrcode, why, statement->start, statement->len);
 		script->refused->statement = number + 1;
 	}
-	if (dbm_classify_online(tree))
-		script->online = true;
+	statement->tag = CreateCommandTag(tree);
+	statement->online = dbm_classify_online(tree);
+	script->online |= statement->online;
 	if (sets_role(tree, NULL))
 		script->sets_role = true;
 }
@@ -175,6 +177,6 @@ cannot_parse(DbmScript *script, int number, const char *sql, MemoryContext conte
 	if (script->unreadable == NULL)
 		script->unreadable = dbm_script_trouble_from_error(script, edata, statement->start, number + 1,
 													statement->start, statement->len);
-	if (dbm_classify_online_words(sql))
-		script->online = true;
+	script->statements[number].online = dbm_classify_online_words(sql);
+	script->online |= script->statements[number].online;
 }

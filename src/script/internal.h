@@ -16,6 +16,16 @@
 
 extern int	dbm_comment_find(const char *text, int from, int to);
 
+/* lines.c */
+
+extern int	dbm_lines_next(const DbmScript *script, int from);
+extern bool dbm_lines_starts_backslash(const DbmScript *script, int at);
+extern int	dbm_lines_next_backslash(const DbmScript *script, int from);
+extern bool dbm_lines_is_restrict(const DbmScript *script, int from);
+extern int	dbm_lines_copy_end(const DbmScript *script, int from, int *behind);
+extern int	dbm_lines_window_end(const DbmScript *script, int from, int end);
+extern bool dbm_lines_have_long_word(const DbmScript *script);
+
 /* tokens.c */
 
 #define DBM_LEAD_TOKENS 4		/* CREATE OR REPLACE FUNCTION */

@@ -9,6 +9,7 @@
 #define DBMIGRATE_SCRIPT_H
 
 #include "nodes/parsenodes.h"
+#include "tcop/cmdtag.h"
 
 #include "base/base.h"
 
@@ -32,6 +33,10 @@ typedef struct DbmStatement
 	int			data_len;
 	DbmStatementKind kind;
 	bool		may_queue_events;	/* not a plain definition statement */
+
+	/* once it is parsed, see analyze.c: */
+	CommandTag	tag;
+	bool		online;			/* it needs a transaction of its own */
 } DbmStatement;
 
 typedef struct DbmScript
@@ -66,9 +71,9 @@ extern void dbm_script_free(DbmScript *script);
 
 extern void dbm_script_analyze(DbmScript *script);
 
-/* scripttrouble.c */
+/* lines.c */
 
-extern int	dbm_count_lines(const char *text, int from, int to);
+extern int	dbm_lines_count(const char *text, int from, int to);
 
 /* errors.c */
 

@@ -26,7 +26,7 @@ dbm_script_trouble(DbmScript *script, int sqlerrcode, const char *message, int s
 	trouble->start = start;
 	trouble->len = len;
 	trouble->position = start;
-	trouble->line = 1 + dbm_count_lines(script->text, 0, start);
+	trouble->line = 1 + dbm_lines_count(script->text, 0, start);
 	return trouble;
 }
 
@@ -100,7 +100,7 @@ dbm_script_trouble_from_error(DbmScript *script, const ErrorData *edata, int bas
 		for (int i = 1; i < edata->cursorpos && *p; i++)
 			p += pg_mblen(p);
 		trouble->position = p - script->text;
-		trouble->line = 1 + dbm_count_lines(script->text, 0, trouble->position);
+		trouble->line = 1 + dbm_lines_count(script->text, 0, trouble->position);
 		if (*p == ':' && trouble->hint == NULL)
 			trouble->hint = "psql variables are not substituted in a migration.";
 	}
@@ -121,21 +121,6 @@ dbm_error_is_about_text(const ErrorData *edata)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
-}
-
-/* The number of line ends in text[from .. to): LF, CR LF, or CR alone. */
-int
-dbm_count_lines(const char *text, int from, int to)
-{
-	const char *end = text + to;
-	int			lines = 0;
-
-	for (const char *p = text + from; (p = memchr(p, '\n', end - p)) != NULL; p++)
-		lines++;
-	for (const char *p = text + from; (p = memchr(p, '\r', end - p)) != NULL; p++)
-		if (p[1] != '\n')
-			lines++;
-	return lines;
 }
 
 static char *
