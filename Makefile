@@ -8,8 +8,8 @@
 EXTENSION  = dbmigrate
 MODULE_big = dbmigrate
 
-OBJS    = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir)/src/*/*.c)))
-HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
+OBJS = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir)/src/*/*.c)))
+OUR_HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
 SCRIPTS = bin/dbmigrate
@@ -38,7 +38,7 @@ all install installcheck:
 	@false
 endif
 
-$(OBJS): $(HEADERS) dbmigrate.control
+$(OBJS): $(OUR_HEADERS) dbmigrate.control
 
 .PHONY: demo test lint indent attack adoption matrix bench corpus
 demo:

@@ -19,7 +19,6 @@
 
 #include "adopt/adopt.h"
 
-static const char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void find_table(DbmAdoption *adoption, const DbmToolRequest *request);
 static const char *other_owner(const DbmToolTable *table);
 static void refuse_adopted_elsewhere(const DbmAdoption *adoption);
@@ -49,6 +48,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 {
 	DbmAdoption	adoption = {0};
 	DbmToolRequest request;
+	const char *schema;
 	List	   *rows;
 	ListCell   *lc;
 
@@ -57,17 +57,17 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 		dbm_check_not_in_script("migrate.adopt()");
 	else
 		dbm_check_caller("migrate.adopt()");
-	request.table = text_argument(fcinfo, 0);
-	request.version_column = text_argument(fcinfo, 2);
-	request.time_column = text_argument(fcinfo, 3);
-	request.name_column = text_argument(fcinfo, 4);
-	adoption.schema = dbm_text_argument(fcinfo, 5);
-	dbm_target_check(adoption.schema);
+	request.table = dbm_optional_argument(fcinfo, 0);
+	request.version_column = dbm_optional_argument(fcinfo, 2);
+	request.time_column = dbm_optional_argument(fcinfo, 3);
+	request.name_column = dbm_optional_argument(fcinfo, 4);
+	schema = dbm_text_argument(fcinfo, 5);
+	dbm_target_check(schema);
 	InitMaterializedSRF(fcinfo, 0);
 	adoption.result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	dbm_extension_open(&adoption.ext);
-	dbm_extension_use(&adoption.ext, adoption.schema, dbm_text_argument(fcinfo, 7));
+	dbm_extension_use(&adoption.ext, schema, dbm_text_argument(fcinfo, 7));
 	dbm_extension_check_project(&adoption.ext);
 	if (!adoption.dry_run)
 		dbm_lock_for_run(&adoption.ext);
@@ -77,7 +77,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	rows = dbm_tool_read(adoption.table);
 	notice_found(&adoption, rows);
 
-	adoption.known = dbm_index_load(&adoption.ext, adoption.schema);
+	adoption.known = dbm_index_load(&adoption.ext);
 	foreach(lc, adoption.known->all)
 		note_in_force(&adoption, lfirst(lc));
 	foreach(lc, rows)
@@ -90,12 +90,6 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 		dbm_run_finished();
 	dbm_extension_close();
 	return (Datum) 0;
-}
-
-static const char *
-text_argument(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 /* Find the table and lock out its tool; then it is as it stays. */
@@ -122,7 +116,7 @@ refuse_adopted_elsewhere(const DbmAdoption *adoption)
 {
 	DbmExtension elsewhere = adoption->ext;
 
-	if (dbm_index_adopted_elsewhere(&elsewhere, adoption->reason))
+	if (dbm_adopted_elsewhere(&elsewhere, adoption->reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s was adopted already, with other arguments", adoption->table->ref),
@@ -168,7 +162,7 @@ static void
 adopt_row(DbmAdoption *adoption, const DbmToolRow *row)
 {
 	bool		is_taken;
-	DbmIndexed   *known = match(adoption, row, &is_taken);
+	DbmIndexed *known = match(adoption, row, &is_taken);
 
 	if (row->is_up_to)
 		adopt_older(adoption, row);
@@ -190,7 +184,7 @@ adopt_row(DbmAdoption *adoption, const DbmToolRow *row)
 static DbmIndexed *
 match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken)
 {
-	DbmIndexed   *known = NULL;
+	DbmIndexed *known = NULL;
 
 	*is_taken = false;
 	/* some tools allow several files of one version */
@@ -218,18 +212,18 @@ match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken)
 static bool
 has_same_name(const DbmToolRow *row, const DbmIndexed *known)
 {
-	return row->name[0] == '\0' || known->migration.name[0] == '\0' ||
-		dbm_name_is_same(row->name, known->migration.name) ||
-		(row->file && known->file_name &&
-		 strcmp(row->file, dbm_name_base(known->file_name)) == 0);
+	return row->name[0] == '\0' || known->row.migration.name[0] == '\0' ||
+		dbm_name_is_same(row->name, known->row.migration.name) ||
+		(row->file && known->row.file_name &&
+		 strcmp(row->file, dbm_name_base(known->row.file_name)) == 0);
 }
 
 /* A migration that only the other tool knows. */
 static DbmIndexed *
 new_known(const DbmToolRow *row)
 {
-	DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
-	DbmMigration *migration = &known->migration;
+	DbmIndexed *known = palloc0(sizeof(DbmIndexed));
+	DbmMigration *migration = &known->row.migration;
 
 	migration->name = row->name;
 	if (row->is_repeatable)
@@ -244,7 +238,7 @@ new_known(const DbmToolRow *row)
 		migration->version_key = PointerGetDatum(dbm_version_parse(row->version));
 		known->canonical = row->canonical;
 	}
-	migration->state = "missing";
+	migration->state = DBM_STATE_MISSING;
 	return known;
 }
 
@@ -253,7 +247,7 @@ static void
 adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
 	StringInfoData detail;
-	bool		was_applied = known->migration.is_applied;
+	bool		was_applied = known->row.migration.is_applied;
 	bool		other_text = has_other_text(adoption, row, known);
 	const TimestampTz *undone_at = dbm_index_undone_at(adoption->known, known);
 
@@ -268,7 +262,7 @@ adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 	if (other_text && row->is_repeatable && !was_applied)
 	{
 		known->is_seen = true;
-		dbm_adoption_put(adoption, NULL, known->migration.name, "pending",
+		dbm_adoption_put(adoption, NULL, known->row.migration.name, "pending",
 						 row->applied_at, row->applied_by,
 						 psprintf("its text has changed since %s ran it; migrate.apply() will run it",
 								  adoption->table->tool_name));
@@ -282,17 +276,17 @@ adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 		if (!was_applied)
 		{
 			/* no script has this checksum: so the difference stays visible */
-			known->migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
+			known->row.migration.checksum = dbm_checksum_text(CStringGetTextDatum(row->checksum));
 			add_detail(&detail, "accept the one registered: SELECT migrate.amend(%s, NULL, NULL, 'the reason'%s); or give the one that was run instead of the first NULL",
-					   dbm_migration_literal(&known->migration), dbm_project_argument(&adoption->ext));
+					   dbm_migration_literal(&known->row.migration), dbm_project_argument(&adoption->ext));
 		}
 	}
 	describe_match(adoption, row, known, &detail);
 	if (!was_applied)
 		record(adoption, row, known);
 	known->is_seen = true;
-	dbm_adoption_put(adoption, known->migration.version, known->migration.name,
-					 was_applied ? "unchanged" : "adopted", known->applied_at, known->applied_by,
+	dbm_adoption_put(adoption, known->row.migration.version, known->row.migration.name,
+					 was_applied ? "unchanged" : "adopted", known->row.applied_at, known->row.applied_by,
 					 detail.data);
 }
 
@@ -313,10 +307,10 @@ adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 	older.file = NULL;
 	for (; adoption->nolder < list_length(all); adoption->nolder++)
 	{
-		DbmIndexed   *known = list_nth(all, adoption->nolder);
+		DbmIndexed *known = list_nth(all, adoption->nolder);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!known->canonical || (!known->migration.is_registered && !known->adopted_from))
+		if (!known->canonical || (!known->row.migration.is_registered && !known->row.adopted_from))
 			continue;
 		if (dbm_version_compare(known->canonical, row->canonical) >= 0)
 			break;
@@ -331,8 +325,7 @@ record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
 	DbmHistoryEntry	record = {
 		.action = "adopt",
-		.target_schema = adoption->schema,
-		.migration = &known->migration,
+		.migration = &known->row.migration,
 		.reason = adoption->reason,
 		.baseline = row->is_up_to,
 		.applied_at = row->applied_at,
@@ -348,9 +341,9 @@ record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 	}
 	if (row->is_up_to)
 		adoption->baseline = row->canonical;
-	known->migration.is_applied = true;
-	known->applied_at = row->applied_at;
-	known->applied_by = row->applied_by ? row->applied_by : GetUserNameFromId(GetUserId(), false);
+	known->row.migration.is_applied = true;
+	known->row.applied_at = row->applied_at;
+	known->row.applied_by = row->applied_by ? row->applied_by : GetUserNameFromId(GetUserId(), false);
 	note_in_force(adoption, known);
 }
 
@@ -359,7 +352,7 @@ static void
 describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known,
 			   StringInfo detail)
 {
-	const DbmMigration *migration = &known->migration;
+	const DbmMigration *migration = &known->row.migration;
 	const DbmToolTable *table = adoption->table;
 
 	if (row->applied_at == NULL && !migration->is_applied)
@@ -388,7 +381,7 @@ describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmInde
 static bool
 has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known)
 {
-	const DbmMigration *migration = &known->migration;
+	const DbmMigration *migration = &known->row.migration;
 	MemoryContext context;
 	MemoryContext caller;
 	char	   *script;
@@ -396,7 +389,7 @@ has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmInde
 	bool		result;
 
 	/* a text that was changed here is told by its state */
-	if (row->checksum == NULL || migration->checksum == 0 || strcmp(migration->state, "changed") == 0)
+	if (row->checksum == NULL || migration->checksum == 0 || migration->state == DBM_STATE_CHANGED)
 		return false;
 	context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate adoption", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
@@ -413,7 +406,7 @@ has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmInde
 static void
 note_in_force(DbmAdoption *adoption, const DbmIndexed *known)
 {
-	if (known->migration.is_applied && known->canonical &&
+	if (known->row.migration.is_applied && known->canonical &&
 		(adoption->newest == NULL || dbm_version_compare(known->canonical, adoption->newest) > 0))
 		adoption->newest = known->canonical;
 }

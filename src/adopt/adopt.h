@@ -12,31 +12,26 @@
 
 /* index.c */
 
-/* A migration as adoption has to know it. */
+/* A migration that is registered or applied here. */
 typedef struct DbmIndexed
 {
-	DbmMigration migration;		/* without what is said about its scripts */
+	DbmAdopted	row;
 	const char *canonical;		/* form of the version, or NULL */
-	const char *file_name;		/* or NULL */
-	const TimestampTz *applied_at;	/* or NULL */
-	const char *applied_by;		/* or NULL */
-	const char *adopted_from;	/* the reason recorded then, or NULL */
 	bool		is_seen;		/* is in the other tool's table */
 } DbmIndexed;
 
 typedef struct DbmIndex
 {
 	List	   *all;			/* of DbmIndexed, in version order */
-	struct HTAB *index;
+	struct HTAB *table;
 } DbmIndex;
 
-extern DbmIndex *dbm_index_load(const DbmExtension *ext, const char *schema);
+extern DbmIndex *dbm_index_load(const DbmExtension *ext);
 extern void dbm_index_add(DbmIndex *set, DbmIndexed *known);
 extern DbmIndexed *dbm_index_by_version(const DbmIndex *set, const char *canonical);
 extern DbmIndexed *dbm_index_by_file(const DbmIndex *set, const char *file);
 extern DbmIndexed *dbm_index_by_name(const DbmIndex *set, const char *name);
 extern const TimestampTz *dbm_index_undone_at(const DbmIndex *set, const DbmIndexed *known);
-extern bool dbm_index_adopted_elsewhere(DbmExtension *ext, const char *reason);
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
@@ -171,7 +166,6 @@ typedef struct DbmAdoption
 {
 	ReturnSetInfo *result;
 	DbmExtension ext;
-	const char *schema;
 	bool		dry_run;
 	DbmToolTable *table;
 	DbmIndex *known;

@@ -13,9 +13,7 @@
 
 #include <ctype.h>
 
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -31,134 +29,74 @@
 typedef struct Entry
 {
 	const char *key;
-	DbmIndexed   *known;			/* NULL if several have the key */
+	DbmIndexed *known;			/* NULL if several have the key */
 } Entry;
 
-static void load_undone(const DbmExtension *ext, const char *schema, DbmIndex *set);
-static DbmIndexed *fetch_known(uint64 row);
-static const TimestampTz *time_column(uint64 row, int column);
-static void add_key(DbmIndex *set, char kind, const char *text, DbmIndexed *known);
-static DbmIndexed *find(const DbmIndex *set, char kind, const char *text);
+static void add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known);
+static DbmIndexed *find_key(const DbmIndex *index, char kind, const char *text);
 static char *fold(const char *text);
 static uint32 hash_key(const void *key, Size size);
 static int	match_key(const void *a, const void *b, Size size);
 
 /* Everything known about a target schema. */
 DbmIndex *
-dbm_index_load(const DbmExtension *ext, const char *schema)
+dbm_index_load(const DbmExtension *ext)
 {
-	DbmIndex *set = palloc0(sizeof(DbmIndex));
-	DbmParams	params = {0};
-	List	   *all = NIL;
+	DbmIndex   *index = palloc0(sizeof(DbmIndex));
 	ListCell   *lc;
 
-	set->index = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
-	dbm_param_text(&params, schema);
-	dbm_param_text(&params, ext->project);
-	dbm_query(ext,
-			  "SELECT s.id, s.version, s.version_key, s.name, s.state, s.position IS NOT NULL,"
-			  " s.registered, CASE WHEN s.up_statements OPERATOR(pg_catalog.>=) 0 THEN s.checksum END, s.up_sha256, s.file_name, s.applied_at, s.applied_by,"
-			  " h.reason"
-			  " FROM migrate.state($1, $2) s"
-			  " LEFT JOIN migrate.history h ON h.id OPERATOR(pg_catalog.=) s.position"
-			  "  AND h.action OPERATOR(pg_catalog.=) 'adopt'"
-			  " ORDER BY s.version_key NULLS LAST, s.name",
-			  &params, SPI_OK_SELECT);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		all = lappend(all, fetch_known(row));
-	SPI_freetuptable(SPI_tuptable);
-	foreach(lc, all)
-		dbm_index_add(set, lfirst(lc));
-	load_undone(ext, schema, set);
-	return set;
-}
-
-/*
- * Is something in force elsewhere that was adopted with this reason, which
- * names the table?  Then ext->target and ext->project say where.
- */
-bool
-dbm_index_adopted_elsewhere(DbmExtension *ext, const char *reason)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, ext->target);
-	dbm_param_text(&params, ext->project);
-	dbm_param_text(&params, reason);
-	dbm_query(ext,
-			  "SELECT a.target_schema, a.project FROM migrate.history h"
-			  " JOIN migrate.applied a ON a.target_schema OPERATOR(pg_catalog.=) h.target_schema"
-			  "  AND a.position OPERATOR(pg_catalog.=) h.id"
-			  " WHERE h.action OPERATOR(pg_catalog.=) 'adopt' AND h.reason OPERATOR(pg_catalog.=) $3"
-			  " AND NOT (a.target_schema OPERATOR(pg_catalog.=) $1 AND a.project OPERATOR(pg_catalog.=) $2)"
-			  " ORDER BY a.target_schema, a.project LIMIT 1",
-			  &params, SPI_OK_SELECT);
-	if (SPI_processed == 0)
-		return false;
-	ext->target = dbm_column_text(0, 1);
-	ext->project = dbm_column_text(0, 2);
-	return true;
-}
-
-/* What was the last that happened to a migration here: that it was undone? */
-static void
-load_undone(const DbmExtension *ext, const char *schema, DbmIndex *set)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, schema);
-	dbm_param_text(&params, ext->project);
-	dbm_query(ext,
-			  "SELECT l.migration, l.version, l.at FROM"
-			  " (SELECT DISTINCT ON (h.migration) h.migration, h.version, h.at, h.action"
-			  "  FROM migrate.history h WHERE h.target_schema OPERATOR(pg_catalog.=) $1"
-			  "  AND h.project OPERATOR(pg_catalog.=) $2 AND h.migration IS NOT NULL"
-			  "  AND h.action OPERATOR(pg_catalog.<>) 'failed'"
-			  "  ORDER BY h.migration, h.id DESC) l"
-			  " WHERE l.action OPERATOR(pg_catalog.=) ANY (ARRAY['rollback', 'mark_pending'])",
-			  &params, SPI_OK_SELECT);
-	for (uint64 row = 0; row < SPI_processed; row++)
+	index->table = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
+	foreach(lc, dbm_adopted_known(ext))
 	{
-		DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
+		DbmIndexed *known = palloc0(sizeof(DbmIndexed));
 
-		known->migration.id = dbm_column_text(row, 1);
-		if (!dbm_column_is_null(row, 2))
-			known->canonical = dbm_version_canonical(dbm_column_text(row, 2));
-		known->applied_at = time_column(row, 3);
-		add_key(set, KEY_UNDONE, known->canonical ? known->canonical : known->migration.id, known);
+		known->row = *(DbmAdopted *) lfirst(lc);
+		/* a script that stands for all versions up to its own is none of them */
+		if (known->row.migration.version && !known->row.migration.is_baseline)
+			known->canonical = dbm_version_canonical(known->row.migration.version);
+		dbm_index_add(index, known);
 	}
-	SPI_freetuptable(SPI_tuptable);
+	foreach(lc, dbm_adopted_undone(ext))
+	{
+		DbmIndexed *undone = palloc0(sizeof(DbmIndexed));
+
+		undone->row = *(DbmAdopted *) lfirst(lc);
+		if (undone->row.migration.version)
+			undone->canonical = dbm_version_canonical(undone->row.migration.version);
+		add_key(index, KEY_UNDONE, undone->canonical ? undone->canonical : undone->row.migration.id, undone);
+	}
+	return index;
 }
 
 /* One more, at the end of the list. */
 void
-dbm_index_add(DbmIndex *set, DbmIndexed *known)
+dbm_index_add(DbmIndex *index, DbmIndexed *known)
 {
-	const DbmMigration *migration = &known->migration;
+	const DbmMigration *migration = &known->row.migration;
 
-	set->all = lappend(set->all, known);
+	index->all = lappend(index->all, known);
 	if (known->canonical)
-		add_key(set, KEY_VERSION, known->canonical, known);
-	if (known->file_name)
-		add_key(set, KEY_FILE, dbm_name_base(known->file_name), known);
-	add_key(set, KEY_FULL_NAME,
+		add_key(index, KEY_VERSION, known->canonical, known);
+	if (known->row.file_name)
+		add_key(index, KEY_FILE, dbm_name_base(known->row.file_name), known);
+	add_key(index, KEY_FULL_NAME,
 			fold(known->canonical ? psprintf("%s %s", migration->version, migration->name) : migration->id),
 			known);
 	if (migration->is_registered && known->canonical)
-		add_key(set, KEY_NAME, fold(migration->name), known);
+		add_key(index, KEY_NAME, fold(migration->name), known);
 }
 
 DbmIndexed *
-dbm_index_by_version(const DbmIndex *set, const char *canonical)
+dbm_index_by_version(const DbmIndex *index, const char *canonical)
 {
-	return find(set, KEY_VERSION, canonical);
+	return find_key(index, KEY_VERSION, canonical);
 }
 
 /* By the base name of its file alone. */
 DbmIndexed *
-dbm_index_by_file(const DbmIndex *set, const char *file)
+dbm_index_by_file(const DbmIndex *index, const char *file)
 {
-	return find(set, KEY_FILE, file);
+	return find_key(index, KEY_FILE, file);
 }
 
 /*
@@ -166,24 +104,24 @@ dbm_index_by_file(const DbmIndex *set, const char *file)
  * one has, whatever the case and the separators.
  */
 DbmIndexed *
-dbm_index_by_name(const DbmIndex *set, const char *name)
+dbm_index_by_name(const DbmIndex *index, const char *name)
 {
-	DbmIndexed   *known = find(set, KEY_FILE, name);
+	DbmIndexed *known = find_key(index, KEY_FILE, name);
 
 	if (known == NULL)
-		known = find(set, KEY_FULL_NAME, fold(name));
+		known = find_key(index, KEY_FULL_NAME, fold(name));
 	if (known == NULL)
-		known = find(set, KEY_NAME, fold(name));
+		known = find_key(index, KEY_NAME, fold(name));
 	return known;
 }
 
 /* When was a migration undone here, if it is not in force since?  Or NULL. */
 const TimestampTz *
-dbm_index_undone_at(const DbmIndex *set, const DbmIndexed *known)
+dbm_index_undone_at(const DbmIndex *index, const DbmIndexed *known)
 {
-	DbmIndexed   *undone = find(set, KEY_UNDONE, known->canonical ? known->canonical : known->migration.id);
+	DbmIndexed *undone = find_key(index, KEY_UNDONE, known->canonical ? known->canonical : known->row.migration.id);
 
-	return undone && !known->migration.is_applied ? undone->applied_at : NULL;
+	return undone && !known->row.migration.is_applied ? undone->row.applied_at : NULL;
 }
 
 /*
@@ -264,48 +202,8 @@ dbm_string_table(const char *name, Size entrysize)
 					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
-static DbmIndexed *
-fetch_known(uint64 row)
-{
-	DbmIndexed   *known = palloc0(sizeof(DbmIndexed));
-	DbmMigration *migration = &known->migration;
-
-	migration->id = dbm_column_text(row, 1);
-	migration->version = dbm_column_text(row, 2);
-	migration->version_key = dbm_column_datum(row, 3);
-	migration->name = dbm_column_text(row, 4);
-	migration->state = dbm_column_text(row, 5);
-	migration->is_applied = dbm_column_bool(row, 6);
-	migration->is_registered = dbm_column_bool(row, 7);
-	migration->checksum = dbm_column_datum(row, 8);
-	migration->up.sha256 = dbm_column_datum(row, 9);
-	/* a script that stands for all versions up to its own is none of them */
-	migration->is_baseline = strncmp(migration->id, "B__", 3) == 0;
-	if (migration->version && !migration->is_baseline)
-		known->canonical = dbm_version_canonical(migration->version);
-	known->file_name = dbm_column_text(row, 10);
-	known->applied_at = time_column(row, 11);
-	known->applied_by = dbm_column_text(row, 12);
-	known->adopted_from = dbm_column_text(row, 13);
-	return known;
-}
-
-static const TimestampTz *
-time_column(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		datum = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-	TimestampTz *result;
-
-	if (isnull)
-		return NULL;
-	result = palloc(sizeof(TimestampTz));
-	*result = DatumGetTimestampTz(datum);
-	return result;
-}
-
 static void
-add_key(DbmIndex *set, char kind, const char *text, DbmIndexed *known)
+add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	bool		found;
@@ -313,15 +211,15 @@ add_key(DbmIndex *set, char kind, const char *text, DbmIndexed *known)
 
 	if (*text == '\0')
 		return;
-	entry = hash_search(set->index, &key, HASH_ENTER, &found);
+	entry = hash_search(index->table, &key, HASH_ENTER, &found);
 	entry->known = found && entry->known != known ? NULL : known;
 }
 
 static DbmIndexed *
-find(const DbmIndex *set, char kind, const char *text)
+find_key(const DbmIndex *index, char kind, const char *text)
 {
 	char	   *key = psprintf("%c%s", kind, text);
-	Entry	   *entry = *text ? hash_search(set->index, &key, HASH_FIND, NULL) : NULL;
+	Entry	   *entry = *text ? hash_search(index->table, &key, HASH_FIND, NULL) : NULL;
 
 	return entry ? entry->known : NULL;
 }

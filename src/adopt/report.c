@@ -10,7 +10,6 @@
 
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 #include "adopt/adopt.h"
 
@@ -23,23 +22,15 @@ dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *n
 				 const char *result, const TimestampTz *applied_at, const char *applied_by,
 				 const char *detail)
 {
-	Datum		values[6] = {0};
-	bool		nulls[6] = {0};
+	DbmRow		row = {0};
 
-	nulls[0] = version == NULL;
-	if (version)
-		values[0] = CStringGetTextDatum(version);
-	values[1] = CStringGetTextDatum(name);
-	values[2] = CStringGetTextDatum(result);
-	nulls[3] = applied_at == NULL;
-	if (applied_at)
-		values[3] = TimestampTzGetDatum(*applied_at);
-	nulls[4] = applied_by == NULL;
-	if (applied_by)
-		values[4] = CStringGetTextDatum(applied_by);
-	nulls[5] = detail[0] == '\0';
-	values[5] = CStringGetTextDatum(detail);
-	tuplestore_putvalues(adoption->result->setResult, adoption->result->setDesc, values, nulls);
+	dbm_row_add_text(&row, version);
+	dbm_row_add_text(&row, name);
+	dbm_row_add_text(&row, result);
+	dbm_row_add(&row, TimestampTzGetDatum(applied_at ? *applied_at : 0), applied_at == NULL);
+	dbm_row_add_text(&row, applied_by);
+	dbm_row_add_text(&row, detail[0] ? detail : NULL);
+	dbm_row_put(&row, adoption->result);
 }
 
 /* A row of the other tool's table for which nothing can be recorded. */
@@ -61,7 +52,7 @@ dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row,
 void
 dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known)
 {
-	const DbmMigration *migration = &known->migration;
+	const DbmMigration *migration = &known->row.migration;
 
 	dbm_adoption_put(adoption, migration->version, migration->name,
 					 migration->is_registered ? "pending" : "not adopted", NULL, NULL,
@@ -82,18 +73,18 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 
 	foreach(lc, adoption->known->all)
 	{
-		DbmIndexed   *known = lfirst(lc);
-		const DbmMigration *migration = &known->migration;
+		DbmIndexed *known = lfirst(lc);
+		const DbmMigration *migration = &known->row.migration;
 
 		if (!migration->is_applied)
 		{
 			if (!known->is_seen && is_pending(adoption, known))
 				report_pending(adoption, known);
 		}
-		else if (!known->is_seen && known->adopted_from &&
-				 strcmp(known->adopted_from, adoption->reason) == 0)
+		else if (!known->is_seen && known->row.adopted_from &&
+				 strcmp(known->row.adopted_from, adoption->reason) == 0)
 			dbm_adoption_put(adoption, migration->version, migration->name, "missing there",
-							 known->applied_at, known->applied_by,
+							 known->row.applied_at, known->row.applied_by,
 							 psprintf("it was adopted from %s and is not there any more; if it was undone: SELECT migrate.mark_pending(%s, 'the reason'%s);",
 									  adoption->table->ref,
 									  dbm_literal(DBM_MIGRATION_REF(migration)),
@@ -105,22 +96,22 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 static bool
 is_pending(const DbmAdoption *adoption, const DbmIndexed *known)
 {
-	const char *state = known->migration.state;
+	DbmState	state = known->row.migration.state;
 
-	if (strcmp(state, "applied") == 0 || strcmp(state, "skipped") == 0)
+	if (state == DBM_STATE_APPLIED || state == DBM_STATE_SKIPPED)
 		return false;
 	if (known->canonical && adoption->baseline &&
 		dbm_version_compare(known->canonical, adoption->baseline) <= 0)
 		return false;
-	if (known->migration.is_baseline)
-		return adoption->newest == NULL && strcmp(state, "superseded") != 0;
-	return adoption->newest != NULL || strcmp(state, "superseded") != 0;
+	if (known->row.migration.is_baseline)
+		return adoption->newest == NULL && state != DBM_STATE_SUPERSEDED;
+	return adoption->newest != NULL || state != DBM_STATE_SUPERSEDED;
 }
 
 static void
 report_pending(const DbmAdoption *adoption, const DbmIndexed *known)
 {
-	const DbmMigration *migration = &known->migration;
+	const DbmMigration *migration = &known->row.migration;
 	const char *detail = "";
 
 	if (known->canonical && adoption->newest &&

@@ -41,7 +41,6 @@ static void refuse_rows_of_others(const DbmToolTable *table, char relkind, const
 								  const char *grant);
 static void check_owner(const DbmToolTable *table);
 static bool may_select(const DbmToolTable *table, Oid role);
-static void pin(const char *name, const char *value);
 static void watch_names(ParseState *pstate, void *arg);
 static Node *check_name(ParseState *pstate, ColumnRef *cref);
 static void check_owners_behind(const DbmToolTable *table, SPIPlanPtr plan);
@@ -81,13 +80,13 @@ dbm_tool_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
-	pin("search_path", "pg_catalog, pg_temp");
-	pin("row_security", "off");
-	pin("constraint_exclusion", "off");
+	dbm_pin("search_path", "pg_catalog, pg_temp");
+	dbm_pin("row_security", "off");
+	dbm_pin("constraint_exclusion", "off");
 
 	/* tables that are not ours to lock, behind a view for instance */
 	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
-		pin("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)));
+		dbm_pin("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)));
 	return level;
 }
 
@@ -280,13 +279,6 @@ may_select(const DbmToolTable *table, Oid role)
 								  ACL_SELECT) != ACLCHECK_OK)
 			return false;
 	return true;
-}
-
-static void
-pin(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*

@@ -33,7 +33,7 @@
 
 static int	advisory_keys(const DbmToolTable *table, uint64 *keys);
 static uint64 golang_migrate_key(const DbmToolTable *table, const char *database);
-static uint64 flyway_key(const DbmToolTable *table);
+static uint64 flyway_lock_key(const DbmToolTable *table);
 static uint32 crc32_of(const char *bytes, int len);
 static int32 java_hash(const char *text);
 static LOCKMODE table_lock_mode(bool dry_run);
@@ -155,7 +155,7 @@ advisory_keys(const DbmToolTable *table, uint64 *keys)
 			keys[1] = golang_migrate_key(table, psprintf("/%s", database));
 			return 2;
 		case DBM_TOOL_FLYWAY:
-			keys[0] = flyway_key(table);
+			keys[0] = flyway_lock_key(table);
 			return 1;
 		default:
 			return 0;
@@ -176,7 +176,7 @@ golang_migrate_key(const DbmToolTable *table, const char *database)
 
 /* Names are always in quotation marks there, and inner ones doubled. */
 static uint64
-flyway_key(const DbmToolTable *table)
+flyway_lock_key(const DbmToolTable *table)
 {
 	StringInfoData name;
 

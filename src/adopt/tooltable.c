@@ -100,7 +100,7 @@ static DbmToolTable *search(void);
 static List *candidates(Oid only);
 static void refuse_several(List *tables);
 static Oid	named_table(const char *name);
-static DbmToolTable *describe(Oid oid, bool searching);
+static DbmToolTable *describe_table(Oid oid, bool searching);
 static void describe_columns(DbmToolTable *table, Columns *columns, StringInfo shape);
 static bool recognise(DbmToolTable *table, const Columns *columns, bool searching);
 static void tell_single_column(DbmToolTable *table, const Columns *columns);
@@ -142,7 +142,7 @@ dbm_tool_look_again(const DbmToolRequest *request, const DbmToolTable *before)
 static DbmToolTable *
 look(const DbmToolRequest *request, Oid oid, const DbmToolTable *before)
 {
-	DbmToolTable *table = describe(oid, false);
+	DbmToolTable *table = describe_table(oid, false);
 
 	if (table == NULL)
 		ereport(ERROR,
@@ -173,7 +173,7 @@ search(void)
 
 	foreach(lc, candidates(InvalidOid))
 	{
-		DbmToolTable *table = describe(lfirst_oid(lc), true);
+		DbmToolTable *table = describe_table(lfirst_oid(lc), true);
 
 		if (table)
 			found = lappend(found, table);
@@ -296,7 +296,7 @@ named_table(const char *name)
  * NULL if it is not there, or if "searching" and it is not recognised.
  */
 static DbmToolTable *
-describe(Oid oid, bool searching)
+describe_table(Oid oid, bool searching)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	DbmToolTable *table = palloc0(sizeof(DbmToolTable));

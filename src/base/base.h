@@ -11,6 +11,7 @@
 #include "common/sha2.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/execnodes.h"
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
@@ -26,10 +27,47 @@ typedef struct DbmExtension
 	const char *project;		/* its sequence of versions, "" is the one without a name */
 } DbmExtension;
 
+/* trouble.c */
+
+/* What is wrong with something, to be told now or together with the rest. */
+typedef struct DbmTrouble
+{
+	int			sqlerrcode;
+	const char *message;
+	const char *detail;			/* or NULL */
+	const char *hint;			/* or NULL */
+	const char *file;			/* it is in, or NULL */
+
+	/* of a script, in bytes of its text: */
+	int			start;			/* the statement, or the line, it is in */
+	int			len;
+	int			position;		/* the offending byte */
+	int			statement;		/* from 1, 0 if not known */
+	int			line;			/* from 1 */
+} DbmTrouble;
+
+extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
+							   const char *hint);
+extern void dbm_trouble_throw(const DbmTrouble *trouble);
+
 /* arguments.c */
 
+/* A row that a function returns, made column by column. */
+typedef struct DbmRow
+{
+	int			n;
+	Datum		values[8];
+	bool		nulls[8];
+} DbmRow;
+
 extern char *dbm_text_argument(FunctionCallInfo fcinfo, int arg);
-extern const char *dbm_reason(const char *reason);
+extern char *dbm_optional_argument(FunctionCallInfo fcinfo, int arg);
+extern char *dbm_required_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+extern void dbm_check_not_null(FunctionCallInfo fcinfo, int arg, const char *name);
+extern const char *dbm_reason_argument(FunctionCallInfo fcinfo, int arg);
+extern void dbm_row_add(DbmRow *row, Datum value, bool isnull);
+extern void dbm_row_add_text(DbmRow *row, const char *value);
+extern void dbm_row_put(DbmRow *row, ReturnSetInfo *result);
 
 /* version.c */
 
@@ -63,6 +101,10 @@ extern char *dbm_literal(const char *text);
 extern bool dbm_has_control(const char *text);
 extern char *dbm_without_control(const char *text);
 extern void dbm_check_no_control(const char *what, const char *text);
+
+/* pin.c */
+
+extern void dbm_pin(const char *name, const char *value);
 
 /* trust.c */
 

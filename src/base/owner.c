@@ -46,7 +46,6 @@ static const char *const pinned[][2] = {
 
 static void enter(const DbmExtension *ext, Caller *caller);
 static void leave(Caller *caller);
-static void pin(const char *name, const char *value);
 static void explain_wait(void *arg);
 
 /* Add a parameter of any type. */
@@ -99,11 +98,11 @@ enter(const DbmExtension *ext, Caller *caller)
 	caller->guc_level = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(pinned); i++)
 		if (strcmp(GetConfigOption(pinned[i][0], false, false), pinned[i][1]) != 0)
-			pin(pinned[i][0], pinned[i][1]);
+			dbm_pin(pinned[i][0], pinned[i][1]);
 
 	/* a row, or a key, that another transaction holds: as long as for a run */
 	if (LockTimeout == 0 || LockTimeout > dbm_lock_wait)
-		pin("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)));
+		dbm_pin("lock_timeout", psprintf("%d", Max(dbm_lock_wait, 1)));
 	caller->context.callback = explain_wait;
 	caller->context.arg = NULL;
 	caller->context.previous = error_context_stack;
@@ -116,13 +115,6 @@ leave(Caller *caller)
 	error_context_stack = caller->context.previous;
 	AtEOXact_GUC(false, caller->guc_level);
 	SetUserIdAndSecContext(caller->user.id, caller->user.sec_context);
-}
-
-static void
-pin(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* The server says that a lock could not be had; say whose that probably is. */

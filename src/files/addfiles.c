@@ -14,11 +14,11 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/tuplestore.h"
 
 #include "files/internal.h"
 
 #define MAX_TROUBLES_TOLD 100
+#define FILE_COLUMNS 6			/* of migrate.registered_file */
 
 static DbmFormat format_argument(FunctionCallInfo fcinfo, int arg);
 static List *read_json(Jsonb *json);
@@ -35,7 +35,7 @@ static int	compare_troubles(const ListCell *a, const ListCell *b);
 static void put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome);
 static void put_left_out(ReturnSetInfo *result, const DbmFile *file);
 static void put_row(ReturnSetInfo *result, const char *const *columns);
-static const char *describe(const DbmFileMigration *migration);
+static const char *describe_migration(const DbmFileMigration *migration);
 static const DbmFile *main_file(const DbmFileMigration *migration);
 
 PG_FUNCTION_INFO_V1(dbmigrate_add_file);
@@ -51,17 +51,12 @@ dbmigrate_add_file(PG_FUNCTION_ARGS)
 {
 	DbmFile    *file = palloc0(sizeof(DbmFile));
 
-	for (int i = 0; i < 2; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null", i == 0 ? "filename" : "content")));
-	file->path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	file->path = dbm_required_argument(fcinfo, 0, "filename");
+	file->content = dbm_required_argument(fcinfo, 1, "content");
 	if (file->path[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("filename must not be empty")));
-	file->content = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	file->len = strlen(file->content);
 	dbm_add_files(fcinfo, "migrate.add_file()", list_make1(file), NIL, format_argument(fcinfo, 2),
 				  dbm_text_argument(fcinfo, 3), true);
@@ -77,10 +72,7 @@ dbmigrate_add_file(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_add_files(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("files must not be null")));
+	dbm_check_not_null(fcinfo, 0, "files");
 	dbm_add_files(fcinfo, "migrate.add_files()", read_json(PG_GETARG_JSONB_P(0)), NIL,
 				  format_argument(fcinfo, 1), dbm_text_argument(fcinfo, 2), false);
 	return (Datum) 0;
@@ -238,7 +230,7 @@ check_texts(DbmFileSet *set)
 		wanted->down_online |= migration->down_no_transaction;
 		if (wanted->refused)
 		{
-			const DbmProblem *problem = wanted->refused->refused;
+			const DbmTrouble *problem = wanted->refused->refused;
 			DbmTrouble *trouble = dbm_trouble(problem->sqlerrcode,
 											  psprintf("%s (line %d)", problem->message, problem->line),
 											  problem->detail, problem->hint);
@@ -391,10 +383,10 @@ static void
 put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome)
 {
 	const DbmRegistration *stored = &migration->registration;
-	const char *columns[] = {
+	const char *columns[FILE_COLUMNS] = {
 		stored->baseline_key ? stored->id + 3 : stored->version, stored->name, outcome,
 		migration->format == DBM_FORMAT_AUTO ? NULL : dbm_format_name(migration->format),
-		main_file(migration)->path, describe(migration)
+		main_file(migration)->path, describe_migration(migration)
 	};
 
 	put_row(result, columns);
@@ -403,7 +395,7 @@ put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const ch
 static void
 put_left_out(ReturnSetInfo *result, const DbmFile *file)
 {
-	const char *columns[] = {NULL, NULL, "left out", NULL, file->path, file->name.reason};
+	const char *columns[FILE_COLUMNS] = {NULL, NULL, "left out", NULL, file->path, file->name.reason};
 
 	put_row(result, columns);
 }
@@ -411,20 +403,16 @@ put_left_out(ReturnSetInfo *result, const DbmFile *file)
 static void
 put_row(ReturnSetInfo *result, const char *const *columns)
 {
-	Datum		values[6];
-	bool		nulls[6];
+	DbmRow		row = {0};
 
-	for (int i = 0; i < 6; i++)
-	{
-		nulls[i] = columns[i] == NULL;
-		values[i] = columns[i] ? CStringGetTextDatum(columns[i]) : (Datum) 0;
-	}
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	for (int i = 0; i < FILE_COLUMNS; i++)
+		dbm_row_add_text(&row, columns[i]);
+	dbm_row_put(&row, result);
 }
 
 /* What is worth knowing about a migration, or NULL. */
 static const char *
-describe(const DbmFileMigration *migration)
+describe_migration(const DbmFileMigration *migration)
 {
 	const DbmRegistration *wanted = &migration->registration;
 	StringInfoData buf;

@@ -405,5 +405,5 @@ is_section(const Found *found)
 static const char *
 at_line(const Reader *reader, int at)
 {
-	return psprintf("%d", 1 + dbm_count_lines(reader->text, 0, at));
+	return psprintf("%d", 1 + dbm_lines_count(reader->text, 0, at));
 }

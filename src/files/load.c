@@ -71,10 +71,7 @@ dbmigrate_load(PG_FUNCTION_ARGS)
 
 	walk.format = PG_ARGISNULL(1) ? DBM_FORMAT_AUTO :
 		dbm_format_by_name(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("directory must not be null")));
+	dbm_check_not_null(fcinfo, 0, "directory");
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

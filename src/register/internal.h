@@ -10,9 +10,8 @@
 
 #include "register/register.h"
 
-/* rules.c */
+/* registration.c */
 
-extern void dbm_trouble_throw(const DbmTrouble *trouble);
 extern void dbm_registration_throw_refused(const DbmRegistration *wanted);
 extern bool dbm_registration_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 

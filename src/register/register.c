@@ -21,11 +21,10 @@
 
 #include "register/internal.h"
 
-static text *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
 static void check_names(const DbmRegistration *wanted);
 static const char *still_applied(const DbmExtension *ext, const DbmStored *stored);
-static DbmStored *find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
+static DbmStored *stored_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
 
 PG_FUNCTION_INFO_V1(dbmigrate_add);
@@ -50,10 +49,11 @@ dbmigrate_add(PG_FUNCTION_ARGS)
 
 	dbm_check_may_register("migrate.add()");
 	name_argument(fcinfo, &wanted);
-	wanted.up = PointerGetDatum(text_argument(fcinfo, 2, "up"));
+	dbm_check_not_null(fcinfo, 2, "up");
+	wanted.up = PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	wanted.down = PG_ARGISNULL(3) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(3));
 	wanted.environments = PG_ARGISNULL(4) ? (Datum) 0 : PointerGetDatum(PG_GETARG_ARRAYTYPE_P(4));
-	wanted.file_name = PG_ARGISNULL(7) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(7));
+	wanted.file_name = dbm_optional_argument(fcinfo, 7);
 	if (wanted.environments && array_contains_nulls(DatumGetArrayTypeP(wanted.environments)))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -86,8 +86,9 @@ dbmigrate_create(PG_FUNCTION_ARGS)
 	pg_time_t	when = timestamptz_to_time_t(GetCurrentTimestamp());
 
 	dbm_check_may_register("migrate.create()");
-	wanted.name = text_to_cstring(text_argument(fcinfo, 0, "name"));
-	wanted.up = PointerGetDatum(text_argument(fcinfo, 1, "up"));
+	wanted.name = dbm_required_argument(fcinfo, 0, "name");
+	dbm_check_not_null(fcinfo, 1, "up");
+	wanted.up = PointerGetDatum(PG_GETARG_TEXT_PP(1));
 	wanted.down = PG_ARGISNULL(2) ? (Datum) 0 : PointerGetDatum(PG_GETARG_TEXT_PP(2));
 	wanted.version = fresh_version(when);
 	check_names(&wanted);
@@ -122,7 +123,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 1));
 	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
-	stored = find(&ext, fcinfo, 0);
+	stored = stored_argument(&ext, fcinfo, 0);
 	if (stored->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -148,15 +149,15 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	DbmRegistration wanted;
 	DbmStored  *stored;
 	DbmMigration migration = {0};
-	DbmHistoryEntry	record = {.action = "amend", .target_schema = "", .migration = &migration};
+	DbmHistoryEntry	record = {.action = "amend", .migration = &migration};
 
 	dbm_check_may_register("migrate.amend()");
-	record.reason = dbm_reason(PG_ARGISNULL(3) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	record.reason = dbm_reason_argument(fcinfo, 3);
 	dbm_extension_open(&ext);
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 4));
 	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
-	stored = find(&ext, fcinfo, 0);
+	stored = stored_argument(&ext, fcinfo, 0);
 	if (!stored->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -201,7 +202,7 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 	dbm_extension_open(&ext);
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 3));
 	dbm_extension_check_project(&ext);
-	what = dbm_approvals_add(&ext, find(&ext, fcinfo, 0),
+	what = dbm_approvals_add(&ext, stored_argument(&ext, fcinfo, 0),
 							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
 							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	dbm_extension_close();
@@ -221,7 +222,7 @@ dbm_check_may_register(const char *what)
 static void
 name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted)
 {
-	wanted->name = text_to_cstring(text_argument(fcinfo, 1, "name"));
+	wanted->name = dbm_required_argument(fcinfo, 1, "name");
 	if (!PG_ARGISNULL(0))
 	{
 		wanted->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -256,16 +257,6 @@ check_names(const DbmRegistration *wanted)
 		dbm_check_no_control("environments", dbm_environments_text(wanted->environments));
 }
 
-static text *
-text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-	return PG_GETARG_TEXT_PP(arg);
-}
-
 /* What to do first about a migration that is to be removed. */
 static const char *
 still_applied(const DbmExtension *ext, const DbmStored *stored)
@@ -288,23 +279,19 @@ still_applied(const DbmExtension *ext, const DbmStored *stored)
 
 /* The migration a version argument means; 42704 if it is not registered. */
 static DbmStored *
-find(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
+stored_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg)
 {
 	DbmRegistration wanted = {0};
 	DbmStored  *stored;
 
-	wanted.version = text_to_cstring(text_argument(fcinfo, arg, "version"));
+	wanted.version = dbm_required_argument(fcinfo, arg, "version");
 	if (dbm_version_is_id(wanted.version))
 		wanted.id = wanted.version;
 	else
 		wanted.version_key = PointerGetDatum(dbm_version_parse(wanted.version));
 	stored = dbm_migrations_stored(ext, &wanted);
 	if (stored == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("migration %s does not exist", wanted.version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(ext, true))));
+		dbm_migration_missing(ext, wanted.version);
 	return stored;
 }
 

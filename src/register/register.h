@@ -12,22 +12,13 @@
 
 /* rules.c */
 
-/* Why something is not registered. */
-typedef struct DbmTrouble
-{
-	const char *file;			/* or NULL */
-	int			sqlerrcode;
-	const char *message;
-	const char *detail;			/* or NULL */
-	const char *hint;			/* or NULL */
-} DbmTrouble;
-
-extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
-							   const char *hint);
-extern void dbm_registration_read(DbmRegistration *wanted);
-extern void dbm_registration_warn(const DbmRegistration *wanted, bool is_news);
 extern DbmTrouble *dbm_rules_check(const DbmExtension *ext, const DbmRegistration *wanted,
 								   const DbmStored *stored);
+
+/* registration.c */
+
+extern void dbm_registration_read(DbmRegistration *wanted);
+extern void dbm_registration_warn(const DbmRegistration *wanted, bool is_news);
 extern bool dbm_stored_is_same(const DbmStored *stored);
 extern const char *dbm_registration_store(const DbmExtension *ext, const DbmRegistration *wanted,
 							 DbmTrouble **trouble);

@@ -1,10 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rules.c
- *	  From a migration as somebody gives it to a row of migrate.migration.
- *
- * What is wrong with it comes back as a DbmTrouble and not as an error, so
- * that all that is wrong with a set of files can be told at once.
+ *	  Who may change what is registered, and what of it can be changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,127 +12,42 @@
 
 #include "register/internal.h"
 
-/* Somebody else may be faster, and remove it again; but not for ever. */
-#define MAX_TRIES 10
-
-static void forgive(DbmScript *script);
-static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
-static void describe_insert(void *arg);
-static DbmTrouble *changed_up(const DbmExtension *ext, const char *version);
-static DbmTrouble *taken_version(const DbmExtension *ext, const DbmRegistration *wanted,
-								 const DbmStored *stored);
-static DbmTrouble *not_ours(const DbmStored *stored, const char *author);
-
-/*
- * Scan and parse both scripts, and derive what is stored about them.  Sets
- * wanted->refused if one of them can never be run.
- */
-void
-dbm_registration_read(DbmRegistration *wanted)
+/* What somebody wants to do; the first is NULL where he removes, the other where nothing is stored. */
+typedef struct Change
 {
-	DbmScript  *down;
+	const DbmExtension *ext;
+	const DbmRegistration *wanted;
+	const DbmStored *stored;
+} Change;
 
-	wanted->up_sha256 = dbm_checksum_text(wanted->up ? wanted->up : CStringGetTextDatum(""));
-	wanted->down_sha256 = wanted->down ? dbm_checksum_text(wanted->down) : (Datum) 0;
-	wanted->up_script = read_script(wanted, true);
-	wanted->up_online = wanted->up_script->online;
-	wanted->down_script = NULL;
-	wanted->down_online = false;
-	wanted->down_statements = -1;
-	wanted->refused = wanted->up_script->refused ? wanted->up_script : NULL;
-	if (wanted->down == 0)
-		return;
-
-	down = read_script(wanted, false);
-	/* one bad way back does not keep a directory from being loaded */
-	if (down->refused && wanted->from_files)
-		forgive(down);
-	wanted->down_script = down;
-	wanted->down_online = down->online;
-	if (wanted->refused == NULL && down->refused)
-		wanted->refused = down;
-	if (down->len == 0)
-		wanted->down_statements = 0;	/* nothing to undo */
-	else if (down->unreadable)
-		wanted->down_statements = Max(down->ncommands, 1);
-	else if (down->ncommands > 0)
-		wanted->down_statements = down->ncommands;
-	else if (wanted->down_is_file)
-		wanted->down_statements = 0;	/* somebody made a file to say so */
-}
-
-/* What cannot be run is refused when it is asked for. */
-static void
-forgive(DbmScript *script)
+typedef struct Rule
 {
-	script->is_forgiven = true;
-	script->unreadable = script->refused;
-	script->refused = NULL;
-}
+	bool		(*is_broken) (const Change *change);
+	DbmTrouble *(*trouble) (const Change *change);
+} Rule;
 
-static DbmScript *
-read_script(const DbmRegistration *wanted, bool is_up)
-{
-	Datum		given = is_up ? wanted->up : wanted->down;
-	text	   *source = given ? DatumGetTextPP(given) : NULL;
-	DbmScript  *script = source ?
-		dbm_script_scan(text_to_cstring(source), VARSIZE_ANY_EXHDR(source), true) :
-		dbm_script_scan(pstrdup(""), 0, true);
+static bool contradicts_applied(const Change *change);
+static bool takes_version(const Change *change);
+static bool changes_applied_text(const Change *change);
+static bool changes_others_up(const Change *change);
+static bool changes_others_down(const Change *change);
+static DbmTrouble *applied_text_stays(const Change *change);
+static DbmTrouble *version_is_taken(const Change *change);
+static DbmTrouble *up_is_of_others(const Change *change);
+static DbmTrouble *down_is_of_others(const Change *change);
+static DbmTrouble *is_of_others(const DbmStored *stored, const char *author);
 
-	if (script->refused == NULL)
-		dbm_script_analyze(script);
-	return script;
-}
-
-/* Raise what dbm_registration_read() found, if anything. */
-void
-dbm_registration_throw_refused(const DbmRegistration *wanted)
-{
-	DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, wanted->refused == wanted->up_script};
-
-	if (wanted->refused)
-		dbm_throw_problem(wanted->refused, wanted->refused->refused, &label, NULL);
-}
-
-/*
- * Say what is registered but cannot be run, at least not here; and, if it is
- * new ("is_news"), what will not do anything.
- */
-void
-dbm_registration_warn(const DbmRegistration *wanted, bool is_news)
-{
-	for (int is_up = 1; is_up >= 0; is_up--)
-	{
-		const DbmScript *script = is_up ? wanted->up_script : wanted->down_script;
-		DbmLabel	label = {wanted->version ? wanted->version : wanted->id, wanted->name, is_up};
-
-		if (script == NULL || (is_up && wanted->up == 0))
-			continue;
-		if (script->unreadable)
-			ereport(WARNING,
-					(errcode(script->unreadable->sqlerrcode),
-					 script->is_forgiven ?
-					 errmsg("%s cannot be run: %s", dbm_label_text(&label), script->unreadable->message) :
-					 errmsg("%s cannot be read by this server: %s", dbm_label_text(&label),
-							script->unreadable->message),
-					 script->unreadable->statement > 0 ?
-					 errdetail("The trouble is in statement %d, at line %d.",
-							   script->unreadable->statement, script->unreadable->line) :
-					 errdetail("The trouble is at line %d.", script->unreadable->line),
-					 script->is_forgiven ?
-					 errhint("The migration is registered, but cannot be rolled back before this is mended.") :
-					 errhint("It is registered, but will not be run unless this server can read it.")));
-		else if (is_news && script->ncommands == 0 &&
-				 (is_up || (script->len > 0 && wanted->file_name == NULL)))
-			ereport(WARNING,
-					(errmsg("%s contains no statement", dbm_label_text(&label)),
-					 is_up ?
-					 errdetail("It is registered, and will count as applied without anything being run.") :
-					 errdetail("The migration is registered, but cannot be rolled back."),
-					 is_up ? 0 :
-					 errhint("Give an empty text to say that there is nothing to undo.")));
-	}
-}
+/* The first that is broken is told. */
+static const Rule rules[] = {
+	/* what was applied keeps its text, also where it is not registered any more */
+	{contradicts_applied, applied_text_stays},
+	/* two people who chose the same version are told, not merged */
+	{takes_version, version_is_taken},
+	{changes_applied_text, applied_text_stays},
+	/* a script is changed by its author, and by who could become him */
+	{changes_others_up, up_is_of_others},
+	{changes_others_down, down_is_of_others}
+};
 
 /*
  * May the caller register this, or without "wanted" forget what is stored?
@@ -144,148 +56,100 @@ dbm_registration_warn(const DbmRegistration *wanted, bool is_news)
 DbmTrouble *
 dbm_rules_check(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
 {
-	if (stored == NULL)
-		return dbm_migrations_contradicts(ext, wanted) ? changed_up(ext, wanted->version) : NULL;
-	if (wanted && wanted->up && stored->has_up && !stored->is_applied &&
-		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0)
-		return taken_version(ext, wanted, stored);
-	if (wanted && stored->is_applied && stored->has_up && !stored->same_tokens && !stored->is_repeatable)
-		return changed_up(ext, stored->version);
-	if ((wanted == NULL || !stored->same_up || !stored->same_rest) &&
-		!dbm_may_change(stored->up_author))
-		return not_ours(stored, stored->up_author);
-	if ((wanted == NULL || !stored->same_down) && stored->down_author &&
-		!dbm_may_change(stored->down_author))
-		return not_ours(stored, stored->down_author);
+	Change		change = {ext, wanted, stored};
+
+	for (int i = 0; i < lengthof(rules); i++)
+		if (rules[i].is_broken(&change))
+			return rules[i].trouble(&change);
 	return NULL;
 }
 
-/* Is there nothing to change? */
-bool
-dbm_stored_is_same(const DbmStored *stored)
+static bool
+contradicts_applied(const Change *change)
 {
-	return stored->same_up && stored->same_down && stored->same_rest;
+	return change->stored == NULL && dbm_migrations_contradicts(change->ext, change->wanted);
 }
 
-/*
- * Register a migration: 'added', 'updated' or 'unchanged'.  If something is
- * wrong, *trouble says what, and nothing is written.
- */
-const char *
-dbm_registration_store(const DbmExtension *ext, const DbmRegistration *wanted, DbmTrouble **trouble)
+/* Another name and another text. */
+static bool
+takes_version(const Change *change)
 {
-	bool		locked = false;
+	const DbmRegistration *wanted = change->wanted;
+	const DbmStored *stored = change->stored;
 
-	for (int tries = 0; tries < MAX_TRIES; tries++)
-	{
-		DbmStored  *stored = dbm_migrations_stored(ext, wanted);
-
-		CHECK_FOR_INTERRUPTS();
-		if (stored && dbm_stored_is_same(stored))
-			return "unchanged";
-		if (stored && !locked)
-		{
-			dbm_lock_for_run(ext);
-			locked = true;
-			continue;			/* look again: it may have been applied */
-		}
-		*trouble = dbm_rules_check(ext, wanted, stored);
-		if (*trouble)
-			return NULL;
-		if (stored)
-		{
-			dbm_migrations_update(ext, wanted, stored);
-			if (stored->is_applied)
-				dbm_applied_rename(ext, stored->id);
-			return "updated";
-		}
-		if (dbm_registration_insert(ext, wanted))
-			return "added";
-		/* somebody else was faster */
-	}
-	elog(ERROR, "migration %s is not stored: a trigger or a rule on migrate.migration keeps it away",
-		 wanted->version ? wanted->version : wanted->id);
+	return wanted && wanted->up && stored && stored->has_up && !stored->is_applied &&
+		!stored->same_tokens && strcmp(stored->name, wanted->name) != 0;
 }
 
-/*
- * Insert a new migration.  The unique key makes us wait for another
- * transaction that registers the same one: as long as for a run.  False if
- * that one was faster.
- */
-bool
-dbm_registration_insert(const DbmExtension *ext, const DbmRegistration *wanted)
+static bool
+changes_applied_text(const Change *change)
 {
-	ErrorContextCallback context = {
-		.callback = describe_insert,
-		.arg = unconstify(DbmRegistration *, wanted),
-		.previous = error_context_stack
-	};
-	bool		inserted;
+	const DbmStored *stored = change->stored;
 
-	error_context_stack = &context;
-	inserted = dbm_migrations_insert(ext, wanted);
-	error_context_stack = context.previous;
-	return inserted;
+	return change->wanted && stored && stored->is_applied && stored->has_up &&
+		!stored->same_tokens && !stored->is_repeatable;
 }
 
-static void
-describe_insert(void *arg)
+/* How a migration is run goes with its up script. */
+static bool
+changes_others_up(const Change *change)
 {
-	const DbmRegistration *wanted = arg;
+	const DbmStored *stored = change->stored;
 
-	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
-		errhint("Another transaction registers migration %s as well.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';",
-				wanted->version ? wanted->version : wanted->id);
+	return stored && (change->wanted == NULL || !stored->same_up || !stored->same_rest) &&
+		!dbm_may_change(stored->up_author);
 }
 
-void
-dbm_trouble_throw(const DbmTrouble *trouble)
+static bool
+changes_others_down(const Change *change)
 {
-	ereport(ERROR,
-			(errcode(trouble->sqlerrcode),
-			 errmsg_internal("%s", trouble->message),
-			 trouble->detail ? errdetail_internal("%s", trouble->detail) : 0,
-			 trouble->hint ? errhint("%s", trouble->hint) : 0));
-}
+	const DbmStored *stored = change->stored;
 
-DbmTrouble *
-dbm_trouble(int sqlerrcode, const char *message, const char *detail, const char *hint)
-{
-	DbmTrouble *trouble = palloc0(sizeof(DbmTrouble));
-
-	trouble->sqlerrcode = sqlerrcode;
-	trouble->message = message;
-	trouble->detail = detail;
-	trouble->hint = hint;
-	return trouble;
+	return stored && stored->down_author && (change->wanted == NULL || !stored->same_down) &&
+		!dbm_may_change(stored->down_author);
 }
 
 static DbmTrouble *
-changed_up(const DbmExtension *ext, const char *version)
+applied_text_stays(const Change *change)
 {
+	const char *version = change->stored ? change->stored->version : change->wanted->version;
+
 	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 					   psprintf("migration %s is already applied, its up script cannot be changed", version),
 					   NULL,
 					   psprintf("Write a new migration for the change; or, if the text alone has to be corrected: SELECT migrate.amend(%s, 'the up script', NULL, 'the reason'%s);",
-								dbm_literal(version), dbm_project_argument(ext)));
+								dbm_literal(version), dbm_project_argument(change->ext)));
 }
 
-/* Two people have chosen the same version: another name, and another text. */
 static DbmTrouble *
-taken_version(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
+version_is_taken(const Change *change)
 {
+	const DbmStored *stored = change->stored;
+
 	return dbm_trouble(ERRCODE_DUPLICATE_OBJECT,
 					   psprintf("version %s is registered already as \"%s\"%s%s, with another text than \"%s\"",
 								stored->version, stored->name, stored->file_name ? ", from " : "",
-								stored->file_name ? stored->file_name : "", wanted->name),
+								stored->file_name ? stored->file_name : "", change->wanted->name),
 					   NULL,
 					   psprintf("Give %s another version; or, if it takes the other's place: SELECT migrate.remove(%s%s);",
-								wanted->from_files ? "the file" : "it",
-								dbm_literal(stored->version), dbm_project_argument(ext)));
+								change->wanted->from_files ? "the file" : "it",
+								dbm_literal(stored->version), dbm_project_argument(change->ext)));
 }
 
 static DbmTrouble *
-not_ours(const DbmStored *stored, const char *author)
+up_is_of_others(const Change *change)
+{
+	return is_of_others(change->stored, change->stored->up_author);
+}
+
+static DbmTrouble *
+down_is_of_others(const Change *change)
+{
+	return is_of_others(change->stored, change->stored->down_author);
+}
+
+static DbmTrouble *
+is_of_others(const DbmStored *stored, const char *author)
 {
 	return dbm_trouble(ERRCODE_INSUFFICIENT_PRIVILEGE,
 					   psprintf("permission denied to change migration %s", stored->version),

@@ -18,14 +18,13 @@ typedef struct Request
 	DbmExtension ext;
 	const char *version;
 	Datum		version_key;
-	const char *schema;
 } Request;
 
 static void begin_request(Request *request, FunctionCallInfo fcinfo, const char *what,
 						  int schema_arg);
 static void begin_call(DbmExtension *ext, FunctionCallInfo fcinfo, int schema_arg);
 static void check_not_below_baseline(const Request *request);
-static DbmMigration *find(const Request *request);
+static DbmMigration *known_migration(const Request *request);
 
 PG_FUNCTION_INFO_V1(dbmigrate_baseline);
 PG_FUNCTION_INFO_V1(dbmigrate_manage);
@@ -53,17 +52,16 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	begin_request(&request, fcinfo, "migrate.baseline()", 1);
 	if (request.version_key == 0)
 		(void) dbm_version_parse(request.version);	/* an id is no version */
-	if (dbm_state_has_applied(&request.ext, request.schema))
+	if (dbm_state_has_applied(&request.ext))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot set a baseline where migrations are applied already"),
 				 errhint("Record single migrations instead: SELECT migrate.mark_applied(%s, 'the reason'%s);",
 						 dbm_literal(request.version), dbm_target_argument(&request.ext, false))));
 
-	record.target_schema = request.schema;
 	record.run = dbm_history_next_run(&request.ext);
-	migrations = dbm_state_up_to(&request.ext, request.schema, request.version_key);
-	known = dbm_state_find(&request.ext, request.schema, request.version);
+	migrations = dbm_state_up_to(&request.ext, request.version_key);
+	known = dbm_state_find(&request.ext, request.version);
 	if (known == NULL || known->is_baseline)
 	{
 		marker.id = marker.version = request.version;
@@ -94,10 +92,9 @@ dbmigrate_manage(PG_FUNCTION_ARGS)
 	DbmMigration none = {0};
 	DbmHistoryEntry	record = {.action = "manage", .migration = &none};
 
-	record.reason = dbm_reason(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	record.reason = dbm_reason_argument(fcinfo, 0);
 	dbm_check_caller("migrate.manage()");
 	begin_call(&ext, fcinfo, 1);
-	record.target_schema = ext.target;
 	record.run = dbm_history_next_run(&ext);
 	dbm_history_add(&ext, &record);
 	dbm_extension_close();
@@ -111,15 +108,14 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 	Request		request;
 	DbmHistoryEntry	record = {.action = "mark_applied"};
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
-	record.target_schema = request.schema;
-	record.migration = find(&request);
+	record.migration = known_migration(&request);
 	if (record.migration->is_applied && !record.migration->to_run)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("migration %s is already applied", request.version)));
-	if (strcmp(record.migration->state, "superseded") == 0 && record.migration->is_baseline)
+	if (record.migration->state == DBM_STATE_SUPERSEDED && record.migration->is_baseline)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("baseline script %s is superseded", request.version),
@@ -141,10 +137,9 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 	Request		request;
 	DbmHistoryEntry	record = {.action = "mark_pending"};
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_pending()", 2);
-	record.target_schema = request.schema;
-	record.migration = find(&request);
+	record.migration = known_migration(&request);
 	if (!record.migration->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -165,15 +160,14 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 static void
 check_not_below_baseline(const Request *request)
 {
-	DbmMigration *migration = dbm_state_find(&request->ext, request->schema,
-													request->version);
+	DbmMigration *migration = dbm_state_find(&request->ext, request->version);
 
-	if (migration && !migration->is_applied && strcmp(migration->state, "applied") == 0)
+	if (migration && !migration->is_applied && migration->state == DBM_STATE_APPLIED)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s counts as applied by a baseline", request->version),
 				 errdetail("All versions up to the baseline do, %s is the newest applied one.",
-						   dbm_state_newest(&request->ext, request->schema)),
+						   dbm_state_newest(&request->ext)),
 				 errhint("Register its script under a newer version; or take the newer ones back first, from the newest on.")));
 }
 
@@ -187,30 +181,28 @@ Datum
 dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
-	DbmHistoryEntry	record = {.action = "forget"};
+	DbmHistoryEntry record = {.action = "forget"};
+	const char *schema;
 	int64		count;
 
-	record.reason = dbm_reason(PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	record.reason = dbm_reason_argument(fcinfo, 1);
 	dbm_check_caller("migrate.forget_schema()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("schema must not be null")));
-	record.target_schema = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (record.target_schema[0] == '\0')
+	schema = dbm_required_argument(fcinfo, 0, "schema");
+	if (schema[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the state of the database as it is cannot be forgotten"),
 				 errhint("Take back what was undone: SELECT migrate.mark_pending(version, 'the reason');")));
 
 	dbm_extension_open(&ext);
+	dbm_extension_use(&ext, schema, "");
 	dbm_lock_for_run(&ext);
 	record.run = dbm_history_next_run(&ext);
 	count = dbm_applied_forget(&ext, &record);
-	if (!dbm_targets_forget(&ext, record.target_schema) && count == 0)
+	if (!dbm_targets_forget(&ext) && count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("nothing is recorded for schema \"%s\"", record.target_schema),
+				 errmsg("nothing is recorded for schema \"%s\"", schema),
 				 errhint("See where something is: SELECT DISTINCT target_schema FROM migrate.schema_migrations;")));
 	dbm_extension_close();
 	PG_RETURN_INT64(count);
@@ -222,15 +214,10 @@ begin_request(Request *request, FunctionCallInfo fcinfo, const char *what, int s
 {
 	memset(request, 0, sizeof(Request));
 	dbm_check_caller(what);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("version must not be null")));
-	request->version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	request->version = dbm_required_argument(fcinfo, 0, "version");
 	if (!dbm_version_is_id(request->version))
 		request->version_key = PointerGetDatum(dbm_version_parse(request->version));
 	begin_call(&request->ext, fcinfo, schema_arg);
-	request->schema = request->ext.target;
 }
 
 /* Read the target schema and the project, which follows it; take the lock. */
@@ -247,16 +234,11 @@ begin_call(DbmExtension *ext, FunctionCallInfo fcinfo, int schema_arg)
 }
 
 static DbmMigration *
-find(const Request *request)
+known_migration(const Request *request)
 {
-	DbmMigration *migration = dbm_state_find(&request->ext, request->schema,
-													request->version);
+	DbmMigration *migration = dbm_state_find(&request->ext, request->version);
 
 	if (migration == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("migration %s does not exist", request->version),
-				 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
-						 dbm_target_argument(&request->ext, true))));
+		dbm_migration_missing(&request->ext, request->version);
 	return migration;
 }

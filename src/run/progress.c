@@ -21,7 +21,7 @@
 
 #define FLUSH_INTERVAL 20		/* milliseconds */
 
-static char *describe(const DbmMigration *migration, bool is_up);
+static char *message_text(const DbmMigration *migration, bool is_up);
 static bool for_client_only(void);
 static void send_notice(const char *text);
 static void send_field(StringInfo message, char field, const char *value);
@@ -31,7 +31,7 @@ void
 dbm_progress_notice(const DbmMigration *migration, bool is_up)
 {
 	static TimestampTz flushed = 0;
-	char	   *text = describe(migration, is_up);
+	char	   *text = message_text(migration, is_up);
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (for_client_only() && !TimestampDifferenceExceeds(flushed, now, FLUSH_INTERVAL))
@@ -46,7 +46,7 @@ dbm_progress_notice(const DbmMigration *migration, bool is_up)
 }
 
 static char *
-describe(const DbmMigration *migration, bool is_up)
+message_text(const DbmMigration *migration, bool is_up)
 {
 	bool		has_name = migration->version && migration->name[0];	/* an id holds it */
 

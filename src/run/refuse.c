@@ -39,7 +39,7 @@ static bool is_untrusted(const DbmMigration *migration, bool is_up);
 static bool is_raising(const DbmMigration *migration, bool is_up);
 static bool is_without_down(const DbmMigration *migration, bool is_up);
 static DbmScriptInfo *script_info(const DbmMigration *migration, bool is_up);
-static DbmScript *read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
+static DbmScript *scan_registered(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
 
 /*
  * In production nothing is rolled back without the database's name; a wrong
@@ -90,7 +90,7 @@ dbm_refuse_changed(const DbmExtension *ext, List *migrations)
 
 /* Pending migrations older than the newest applied one, unless allowed. */
 void
-dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen)
+dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen)
 {
 	int			count;
 	DbmMigration *first;
@@ -107,7 +107,7 @@ dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chose
 						   "%d pending migrations are older than the newest applied one",
 						   count, count),
 			 errdetail("Newest applied: %s.  Out of order: %s.",
-					   dbm_state_newest(ext, schema), offenders),
+					   dbm_state_newest(ext), offenders),
 			 errhint("To run them now, before newer ones: SET dbmigrate.out_of_order = 'allow';")));
 }
 
@@ -224,7 +224,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 			(info->unreadable == NULL && migration->analyzed_on == DBM_SERVER_MAJOR))
 			continue;
 
-		script = read_script(ext, migration, is_up);
+		script = scan_registered(ext, migration, is_up);
 		dbm_script_analyze(script);
 		if (script->unreadable == NULL && script->refused == NULL)
 		{
@@ -250,7 +250,7 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 	{
 		DbmLabel	label = {DBM_MIGRATION_REF(first), first->name, is_up};
 
-		dbm_throw_problem(first_script,
+		dbm_script_throw(first_script,
 						  first_script->refused ? first_script->refused : first_script->unreadable,
 						  &label,
 						  others.len > 0 ? psprintf("Cannot be read either: %s.", others.data) : NULL);
@@ -316,7 +316,7 @@ dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *
 
 	if (asked <= found || (asked == 1 && found == 0))
 		return;
-	meant = dbm_state_find(ext, ext->target, psprintf(INT64_FORMAT, asked));
+	meant = dbm_state_find(ext, psprintf(INT64_FORMAT, asked));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 found == 0 ? errmsg("there is no %s migration, but steps is %d", what, (int) asked) :
@@ -401,13 +401,13 @@ list_offenders(List *migrations, bool is_up, Offends offends, int *count, DbmMig
 static bool
 is_changed(const DbmMigration *migration, bool is_up)
 {
-	return strcmp(migration->state, "changed") == 0;
+	return migration->state == DBM_STATE_CHANGED;
 }
 
 static bool
 is_out_of_order(const DbmMigration *migration, bool is_up)
 {
-	return strcmp(migration->state, "out_of_order") == 0;
+	return migration->state == DBM_STATE_OUT_OF_ORDER;
 }
 
 static bool
@@ -457,7 +457,7 @@ script_info(const DbmMigration *migration, bool is_up)
 }
 
 static DbmScript *
-read_script(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
+scan_registered(const DbmExtension *ext, const DbmMigration *migration, bool is_up)
 {
 	int			len;
 	char	   *text = dbm_state_read_script(ext, migration, is_up, &len);

@@ -15,8 +15,8 @@
 
 #include "run/run.h"
 
-static void require_version(const DbmExtension *ext, const char *schema, const char *version);
-static void require_all(const DbmExtension *ext, const char *schema);
+static void require_version(const DbmExtension *ext, const char *version);
+static void require_all(const DbmExtension *ext);
 static bool is_in_force(const DbmMigration *migration);
 
 PG_FUNCTION_INFO_V1(dbmigrate_require);
@@ -28,26 +28,24 @@ PG_FUNCTION_INFO_V1(dbmigrate_require);
 Datum
 dbmigrate_require(PG_FUNCTION_ARGS)
 {
-	const char *schema = dbm_text_argument(fcinfo, 1);
 	DbmExtension ext;
 
 	dbm_extension_open(&ext);
-	dbm_extension_use(&ext, schema, dbm_text_argument(fcinfo, 2));
+	dbm_extension_use(&ext, dbm_text_argument(fcinfo, 1), dbm_text_argument(fcinfo, 2));
 	dbm_extension_check_project(&ext);
-	dbm_targets_look(&ext, schema);
+	dbm_targets_look(&ext);
 	if (PG_ARGISNULL(0))
-		require_all(&ext, schema);
+		require_all(&ext);
 	else
-		require_version(&ext, schema, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		require_version(&ext, dbm_text_argument(fcinfo, 0));
 	dbm_extension_close();
 	PG_RETURN_VOID();
 }
 
 static void
-require_version(const DbmExtension *ext, const char *schema, const char *version)
+require_version(const DbmExtension *ext, const char *version)
 {
-	DbmMigration *migration =
-		dbm_state_find(ext, schema, version);
+	DbmMigration *migration = dbm_state_find(ext, version);
 
 	if (migration == NULL)
 		ereport(ERROR,
@@ -60,8 +58,8 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is required but not applied", version),
-				 errdetail("Its state is \"%s\".", migration->state),
-				 strcmp(migration->state, "pending") == 0 && migration->version ?
+				 errdetail("Its state is \"%s\".", dbm_state_name(migration->state)),
+				 migration->state == DBM_STATE_PENDING && migration->version ?
 				 errhint("Apply it: SELECT * FROM migrate.apply_to(%s%s);",
 						 dbm_literal(migration->version), dbm_target_argument(ext, false)) :
 				 errhint("See what is known about it: SELECT * FROM migrate.status(%s);",
@@ -69,7 +67,7 @@ require_version(const DbmExtension *ext, const char *schema, const char *version
 }
 
 static void
-require_all(const DbmExtension *ext, const char *schema)
+require_all(const DbmExtension *ext)
 {
 	StringInfoData missing;
 	int			count = 0;
@@ -77,13 +75,13 @@ require_all(const DbmExtension *ext, const char *schema)
 	ListCell   *lc;
 
 	initStringInfo(&missing);
-	foreach(lc, dbm_state_to_apply(ext, schema, (Datum) 0))
+	foreach(lc, dbm_state_to_apply(ext, (Datum) 0))
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (is_in_force(migration) || strcmp(migration->state, "skipped") == 0)
+		if (is_in_force(migration) || migration->state == DBM_STATE_SKIPPED)
 			continue;
-		all_pending &= strcmp(migration->state, "pending") == 0;
+		all_pending &= migration->state == DBM_STATE_PENDING;
 		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", DBM_MIGRATION_REF(migration));
 	}
 	if (count > 0)
@@ -103,7 +101,7 @@ require_all(const DbmExtension *ext, const char *schema)
 static bool
 is_in_force(const DbmMigration *migration)
 {
-	return strcmp(migration->state, "applied") == 0 ||
-		strcmp(migration->state, "missing") == 0 ||
-		(migration->is_applied && strcmp(migration->state, "changed") == 0);
+	return migration->state == DBM_STATE_APPLIED ||
+		migration->state == DBM_STATE_MISSING ||
+		(migration->is_applied && migration->state == DBM_STATE_CHANGED);
 }

@@ -14,7 +14,7 @@
 
 extern void dbm_refuse_unconfirmed(const char *confirm);
 extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
-extern void dbm_refuse_out_of_order(const DbmExtension *ext, const char *schema, List *chosen);
+extern void dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen);
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
 extern void dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps);
 extern void dbm_refuse_without_down(const DbmExtension *ext, List *chosen);
@@ -25,5 +25,32 @@ extern void dbm_refuse_unmanaged(const DbmExtension *ext);
 /* progress.c */
 
 extern void dbm_progress_notice(const DbmMigration *migration, bool is_up);
+
+/* step.c */
+
+/* One call that runs migrations, all in one target schema and project. */
+typedef struct DbmRun
+{
+	DbmExtension ext;
+	const char *search_path;	/* to set for each script, or NULL */
+	int64		number;
+	List	   *cursors;		/* the caller's, see leftover.c */
+	bool		is_alone;		/* one script is all that is run */
+	bool		check_deferred; /* the last script may have left events */
+	DbmLabel	last;			/* that script */
+} DbmRun;
+
+extern void dbm_run_begin(DbmRun *run);
+extern void dbm_run_step(DbmRun *run, const DbmMigration *migration, bool is_up,
+						 DbmExecution *execution);
+extern void dbm_run_end(const DbmRun *run);
+
+/* choose.c */
+
+#define DBM_ALL_STEPS (-1)
+
+extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check);
+extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
+								Datum key);
 
 #endif							/* DBMIGRATE_RUN_H */

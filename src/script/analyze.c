@@ -11,6 +11,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -90,17 +91,18 @@ analyze_statement(DbmScript *script, int number, char *sql)
 static void
 classify(DbmScript *script, int number, Node *tree)
 {
-	const DbmStatement *statement = &script->statements[number];
+	DbmStatement *statement = &script->statements[number];
 	int			sqlerrcode;
 	const char *why = dbm_classify_refused(tree, &sqlerrcode);
 
 	if (why)
 	{
-		script->refused = dbm_problem(script, sqlerrcode, why, statement->start, statement->len);
+		script->refused = dbm_script_trouble(script, sqlerrcode, why, statement->start, statement->len);
 		script->refused->statement = number + 1;
 	}
-	if (dbm_classify_online(tree))
-		script->online = true;
+	statement->tag = CreateCommandTag(tree);
+	statement->online = dbm_classify_online(tree);
+	script->online |= statement->online;
 	if (sets_role(tree, NULL))
 		script->sets_role = true;
 }
@@ -168,13 +170,13 @@ cannot_parse(DbmScript *script, int number, const char *sql, MemoryContext conte
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	if (!dbm_problem_is_about_text(edata))
+	if (!dbm_error_is_about_text(edata))
 		PG_RE_THROW();
 	FlushErrorState();
 
 	if (script->unreadable == NULL)
-		script->unreadable = dbm_problem_from_error(script, edata, statement->start, number + 1,
+		script->unreadable = dbm_script_trouble_from_error(script, edata, statement->start, number + 1,
 													statement->start, statement->len);
-	if (dbm_classify_online_words(sql))
-		script->online = true;
+	script->statements[number].online = dbm_classify_online_words(sql);
+	script->online |= script->statements[number].online;
 }

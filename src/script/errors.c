@@ -42,27 +42,27 @@ dbm_label_text(const DbmLabel *label)
 
 /*
  * Raise what is wrong with a script as an error, with its place.  "detail",
- * if not NULL, is used where the problem has none of its own.
+ * if not NULL, is used where the trouble has none of its own.
  */
 void
-dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
+dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 				  const DbmLabel *label, const char *detail)
 {
 	int			position;
-	char	   *query = excerpt(script->text + problem->start, problem->len,
-								problem->position - problem->start, &position);
+	char	   *query = excerpt(script->text + trouble->start, trouble->len,
+								trouble->position - trouble->start, &position);
 
-	char	   *place = problem->statement > 0 ?
-		psprintf("statement %d at line %d", problem->statement, problem->line) :
-		psprintf("line %d", problem->line);
+	char	   *place = trouble->statement > 0 ?
+		psprintf("statement %d at line %d", trouble->statement, trouble->line) :
+		psprintf("line %d", trouble->line);
 
-	if (problem->detail)
-		detail = problem->detail;
+	if (trouble->detail)
+		detail = trouble->detail;
 	ereport(ERROR,
-			(errcode(problem->sqlerrcode),
-			 errmsg_internal("%s", problem->message),
+			(errcode(trouble->sqlerrcode),
+			 errmsg_internal("%s", trouble->message),
 			 detail ? errdetail_internal("%s", detail) : 0,
-			 problem->hint ? errhint("%s", problem->hint) : 0,
+			 trouble->hint ? errhint("%s", trouble->hint) : 0,
 			 internalerrquery(query),
 			 internalerrposition(position),
 			 errcontext("%s, %s", dbm_label_text(label), place)));

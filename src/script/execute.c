@@ -65,7 +65,6 @@ static void log_as_asked(const char *sql);
 static void show_activity(const Section *section);
 static void place_in_migration(void *arg);
 static bool is_about_role(const ErrorData *edata);
-static void set_guc(const char *name, const char *value);
 static Datum names_of_schemas(List *oids);
 static void check_user(Oid user, Oid session_user);
 
@@ -142,9 +141,9 @@ run_section(Section *section, void (*body) (Section *))
 	PG_TRY();
 	{
 		if (section->search_path)
-			set_guc("search_path", section->search_path);
+			dbm_pin("search_path", section->search_path);
 		if (!dbm_strings_are_standard())
-			set_guc("standard_conforming_strings", "on");
+			dbm_pin("standard_conforming_strings", "on");
 		if (section->restricted)
 			SetUserIdAndSecContext(caller.id, caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
 		section->leftover = dbm_leftover_begin(section->cursors, section->restricted);
@@ -367,13 +366,6 @@ is_about_role(const ErrorData *edata)
 	return edata->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && edata->message &&
 		edata->filename && strcmp(edata->filename, "guc.c") == 0 &&
 		(strstr(edata->message, "\"role\"") || strstr(edata->message, "\"session_authorization\""));
-}
-
-static void
-set_guc(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* As text[], in the current memory context. */

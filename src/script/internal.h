@@ -16,6 +16,16 @@
 
 extern int	dbm_comment_find(const char *text, int from, int to);
 
+/* lines.c */
+
+extern int	dbm_lines_next(const DbmScript *script, int from);
+extern bool dbm_lines_starts_backslash(const DbmScript *script, int at);
+extern int	dbm_lines_next_backslash(const DbmScript *script, int from);
+extern bool dbm_lines_is_restrict(const DbmScript *script, int from);
+extern int	dbm_lines_copy_end(const DbmScript *script, int from, int *behind);
+extern int	dbm_lines_window_end(const DbmScript *script, int from, int end);
+extern bool dbm_lines_have_long_word(const DbmScript *script);
+
 /* tokens.c */
 
 #define DBM_LEAD_TOKENS 4		/* CREATE OR REPLACE FUNCTION */
@@ -40,15 +50,15 @@ extern void dbm_tokens_add(DbmTokens *tokens, int token);
 extern DbmStatementKind dbm_tokens_kind(const DbmTokens *tokens, bool *refused);
 extern bool dbm_tokens_is_definition(const DbmTokens *tokens);
 
-/* problem.c */
+/* scripttrouble.c */
 
-extern DbmProblem *dbm_problem(DbmScript *script, int sqlerrcode, const char *message,
+extern DbmTrouble *dbm_script_trouble(DbmScript *script, int sqlerrcode, const char *message,
 							   int start, int len);
-extern DbmProblem *dbm_problem_psql_command(DbmScript *script, int at);
-extern DbmProblem *dbm_problem_transaction(DbmScript *script, const DbmStatement *statement);
-extern DbmProblem *dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
+extern DbmTrouble *dbm_script_trouble_psql_command(DbmScript *script, int at);
+extern DbmTrouble *dbm_script_trouble_transaction(DbmScript *script, const DbmStatement *statement);
+extern DbmTrouble *dbm_script_trouble_from_error(DbmScript *script, const ErrorData *edata, int base,
 										  int statement, int start, int len);
-extern bool dbm_problem_is_about_text(const ErrorData *edata);
+extern bool dbm_error_is_about_text(const ErrorData *edata);
 
 /* script.c */
 

@@ -27,9 +27,6 @@
 
 #include "script/internal.h"
 
-/* A window may be longer, up to the next place where it can end. */
-#define WINDOW_SIZE 65536
-
 /* How the scan of a window ended. */
 typedef enum WindowEnd
 {
@@ -77,10 +74,6 @@ static WindowEnd finish_statement(Splitter *scan);
 static void finish_checksum(Splitter *scan, DbmStatementKind kind);
 static int	take_copy_data(Splitter *scan, int from);
 static int	next_window_end(Splitter *scan, int from);
-static bool starts_backslash_line(const DbmScript *script, int at);
-static bool is_restrict_line(const DbmScript *script, int from);
-static bool has_long_word(const DbmScript *script);
-static int	next_line(const DbmScript *script, int from);
 
 /*
  * Split a script into statements, and compute its checksum if wanted.
@@ -197,7 +190,7 @@ static void
 split_text(Splitter *scan)
 {
 	DbmScript  *script = scan->script;
-	int			guc_level = has_long_word(script) ? dbm_script_pin_settings() : 0;
+	int			guc_level = dbm_lines_have_long_word(script) ? dbm_script_pin_settings() : 0;
 	int			pos = 0;
 	int			lines_ahead = 1;	/* windows to take at once */
 
@@ -212,14 +205,14 @@ split_text(Splitter *scan)
 		int			to = pos;
 		WindowEnd	end;
 
-		if (starts_backslash_line(script, pos))
+		if (dbm_lines_starts_backslash(script, pos))
 		{
-			if (scan->start >= 0 || !is_restrict_line(script, pos))
+			if (scan->start >= 0 || !dbm_lines_is_restrict(script, pos))
 			{
-				script->refused = dbm_problem_psql_command(script, pos);
+				script->refused = dbm_script_trouble_psql_command(script, pos);
 				break;
 			}
-			pos = scan->resume = next_line(script, pos);
+			pos = scan->resume = dbm_lines_next(script, pos);
 			continue;
 		}
 
@@ -236,7 +229,7 @@ split_text(Splitter *scan)
 				int			start = scan->start >= 0 ? scan->start : scan->resume;
 
 				script->unreadable =
-					dbm_problem_from_error(script, scan->error, scan->window_start,
+					dbm_script_trouble_from_error(script, scan->error, scan->window_start,
 									   script->nstatements + 1, start, script->len - start);
 				break;
 			}
@@ -261,7 +254,7 @@ split_text(Splitter *scan)
 		if (script->refused == NULL && scan->open_begin > 0)
 		{
 			script->refused =
-				dbm_problem_transaction(script, &script->statements[scan->open_begin - 1]);
+				dbm_script_trouble_transaction(script, &script->statements[scan->open_begin - 1]);
 			script->refused->detail = "This BEGIN has no COMMIT.";
 			script->refused->hint = "Remove it, or write the COMMIT.";
 		}
@@ -281,7 +274,7 @@ scan_copy_line(Splitter *scan, int *pos)
 {
 	DbmScript  *script = scan->script;
 	int			rest = scan->resume;
-	int			rest_end = next_line(script, rest);
+	int			rest_end = dbm_lines_next(script, rest);
 
 	*pos = take_copy_data(scan, rest_end);
 	for (;;)
@@ -300,7 +293,7 @@ scan_copy_line(Splitter *scan, int *pos)
 			return true;
 
 		rest = scan->start >= 0 ? scan->start : scan->resume;
-		script->refused = dbm_problem(script, ERRCODE_SYNTAX_ERROR,
+		script->refused = dbm_script_trouble(script, ERRCODE_SYNTAX_ERROR,
 									   "a statement that begins on the line of COPY ... FROM stdin must end there",
 									   rest, strcspn(script->text + rest, "\r\n"));
 		script->refused->hint = "Begin the statement on the line after the data.";
@@ -341,7 +334,7 @@ scan_window(Splitter *scan, int from, int to)
 	{
 		MemoryContextSwitchTo(script->context);
 		scan->error = CopyErrorData();
-		if (!dbm_problem_is_about_text(scan->error))
+		if (!dbm_error_is_about_text(scan->error))
 			PG_RE_THROW();
 		FlushErrorState();
 		end = WINDOW_ERROR;
@@ -371,12 +364,12 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 		if (token == '\\')
 		{
 			/* a window made longer for a literal may hold such lines behind it */
-			if (starts_backslash_line(scan->script, start))
+			if (dbm_lines_starts_backslash(scan->script, start))
 			{
 				scan->resume = start;
 				return WINDOW_LINE;
 			}
-			scan->script->refused = dbm_problem_psql_command(scan->script, start);
+			scan->script->refused = dbm_script_trouble_psql_command(scan->script, start);
 			return WINDOW_REFUSED;
 		}
 
@@ -453,17 +446,17 @@ finish_statement(Splitter *scan)
 		script->statements = repalloc_huge(script->statements,
 										   scan->capacity * sizeof(DbmStatement));
 	}
-	scan->line += dbm_count_lines(script->text, scan->line_offset, scan->start);
+	scan->line += dbm_lines_count(script->text, scan->line_offset, scan->start);
 	scan->line_offset = scan->start;
 
 	statement = &script->statements[script->nstatements++];
-	statement->start = scan->start;
-	statement->len = scan->end - scan->start;
-	statement->line = scan->line;
-	statement->data_start = 0;
-	statement->data_len = 0;
-	statement->may_queue_events = !dbm_tokens_is_definition(&scan->tokens);
-	statement->kind = dbm_tokens_kind(&scan->tokens, &refused);
+	*statement = (DbmStatement) {
+		.start = scan->start,
+		.len = scan->end - scan->start,
+		.line = scan->line,
+		.kind = dbm_tokens_kind(&scan->tokens, &refused),
+		.may_queue_events = !dbm_tokens_is_definition(&scan->tokens)
+	};
 	scan->start = -1;
 	dbm_tokens_reset(&scan->tokens);
 	if (scan->checksum)
@@ -484,7 +477,7 @@ finish_statement(Splitter *scan)
 
 	if (refused)
 	{
-		script->refused = dbm_problem_transaction(script, statement);
+		script->refused = dbm_script_trouble_transaction(script, statement);
 		return WINDOW_REFUSED;
 	}
 	return statement->kind == DBM_STATEMENT_COPY_DATA ? WINDOW_COPY : WINDOW_DONE;
@@ -499,111 +492,29 @@ finish_checksum(Splitter *scan, DbmStatementKind kind)
 		dbm_checksum_add(scan->checksum, ";", 1);
 }
 
-/*
- * Give the last statement the data that begin at "from": all up to a line
- * with \. alone, or up to the end of the text, as psql -f does.  Returns the
- * place behind them.
- */
+/* The last statement is COPY, and what begins at "from" its data; returns the place behind them. */
 static int
 take_copy_data(Splitter *scan, int from)
 {
-	DbmScript  *script = scan->script;
-	DbmStatement *statement = &script->statements[script->nstatements - 1];
-	const char *text = script->text;
-	int			end = from;
-	int			behind = script->len;
+	DbmStatement *statement = &scan->script->statements[scan->script->nstatements - 1];
+	int			behind;
+	int			end = dbm_lines_copy_end(scan->script, from, &behind);
 
-	while (end < script->len)
-	{
-		if (text[end] == '\\' && text[end + 1] == '.')
-		{
-			int			after = end + 2;
-
-			if (text[after] == '\r')
-				after++;
-			if (after >= script->len || text[after] == '\n')
-			{
-				behind = Min(after + 1, script->len);
-				break;
-			}
-		}
-		end = next_line(script, end);
-	}
 	statement->data_start = from;
 	statement->data_len = end - from;
-
 	if (scan->checksum)
-		dbm_checksum_add_data(scan->checksum, text + from, end - from);
+		dbm_checksum_add_data(scan->checksum, scan->script->text + from, end - from);
 	return behind;
 }
 
-/*
- * Where a window from "from" on ends: before the next line that begins with a
- * backslash, or, if that is far, behind a line that ends with ';'.  No token
- * goes on behind such a line unless the ';' is inside of it.
- */
 static int
 next_window_end(Splitter *scan, int from)
 {
 	const DbmScript *script = scan->script;
-	const char *found;
-	int			end;
 
 	if (scan->backslash_line <= from && scan->backslash_line < script->len)
-	{
-		found = strstr(script->text + from, "\n\\");
-		scan->backslash_line = found ? found + 1 - script->text : script->len;
-	}
-	end = scan->backslash_line;
-	for (int at = from + WINDOW_SIZE; at < end; at = next_line(script, at))
-	{
-		const char *line_feed = memchr(script->text + at, '\n', end - at);
-
-		if (line_feed == NULL)
-			break;
-		if (line_feed[-1] == ';' || (line_feed[-1] == '\r' && line_feed[-2] == ';'))
-			return line_feed + 1 - script->text;
-	}
-	return end;
-}
-
-static bool
-starts_backslash_line(const DbmScript *script, int at)
-{
-	return script->text[at] == '\\' && (at == 0 || script->text[at - 1] == '\n');
-}
-
-/* pg_dump writes "\restrict key" and "\unrestrict key" around its output. */
-static bool
-is_restrict_line(const DbmScript *script, int from)
-{
-	const char *p = script->text + from + 1;
-
-	if (strncmp(p, "un", 2) == 0)
-		p += 2;
-	return strncmp(p, "restrict", 8) == 0 && (p[8] == ' ' || p[8] == '\t');
-}
-
-/*
- * Could the scanner have an identifier to complain about as too long?  Only
- * then do its settings have to be pinned, which is slow for a short script.
- */
-static bool
-has_long_word(const DbmScript *script)
-{
-	int			len = 0;
-
-	for (const char *p = script->text; *p && len < NAMEDATALEN; p++)
-		len = *p == ' ' || *p == '\n' || *p == '(' || *p == ',' || *p == ';' ? 0 : len + 1;
-	return len >= NAMEDATALEN;
-}
-
-static int
-next_line(const DbmScript *script, int from)
-{
-	const char *found = memchr(script->text + from, '\n', script->len - from);
-
-	return found ? found + 1 - script->text : script->len;
+		scan->backslash_line = dbm_lines_next_backslash(script, from);
+	return dbm_lines_window_end(script, from, scan->backslash_line);
 }
 
 /*
@@ -616,11 +527,8 @@ dbm_script_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("backslash_quote", "on", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	dbm_pin("standard_conforming_strings", "on");
+	dbm_pin("backslash_quote", "on");
+	dbm_pin("client_min_messages", "error");
 	return level;
 }

@@ -9,6 +9,7 @@
 #define DBMIGRATE_SCRIPT_H
 
 #include "nodes/parsenodes.h"
+#include "tcop/cmdtag.h"
 
 #include "base/base.h"
 
@@ -32,21 +33,11 @@ typedef struct DbmStatement
 	int			data_len;
 	DbmStatementKind kind;
 	bool		may_queue_events;	/* not a plain definition statement */
-} DbmStatement;
 
-/* Why a text cannot be run as it is. */
-typedef struct DbmProblem
-{
-	int			sqlerrcode;
-	const char *message;
-	const char *detail;			/* or NULL */
-	const char *hint;			/* or NULL */
-	int			statement;		/* from 1, 0 if not known */
-	int			start;			/* the statement, or the line, it is in */
-	int			len;
-	int			position;		/* the offending byte, -1 if not known */
-	int			line;
-} DbmProblem;
+	/* once it is parsed, see analyze.c: */
+	CommandTag	tag;
+	bool		online;			/* it needs a transaction of its own */
+} DbmStatement;
 
 typedef struct DbmScript
 {
@@ -59,8 +50,8 @@ typedef struct DbmScript
 	uint8		checksum[PG_SHA256_DIGEST_LENGTH];	/* without BEGIN and COMMIT */
 	bool		online;			/* some statement needs its own transaction */
 	bool		sets_role;		/* some statement is SET ROLE or the like */
-	DbmProblem *refused;		/* no server can run it here: or NULL */
-	DbmProblem *unreadable;		/* this server cannot read it: or NULL */
+	DbmTrouble *refused;		/* no server can run it here: or NULL */
+	DbmTrouble *unreadable;		/* this server cannot read it: or NULL */
 	bool		is_forgiven;	/* no server can run it, but it is registered */
 } DbmScript;
 
@@ -80,9 +71,9 @@ extern void dbm_script_free(DbmScript *script);
 
 extern void dbm_script_analyze(DbmScript *script);
 
-/* problem.c */
+/* lines.c */
 
-extern int	dbm_count_lines(const char *text, int from, int to);
+extern int	dbm_lines_count(const char *text, int from, int to);
 
 /* errors.c */
 
@@ -96,7 +87,7 @@ typedef struct DbmLabel
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
-extern void dbm_throw_problem(const DbmScript *script, const DbmProblem *problem,
+extern void dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 							  const DbmLabel *label, const char *detail);
 
 /* leftover.c */

@@ -30,8 +30,8 @@
 static char *describe(const ObjectAddress *object);
 static bool is_listed(List *objects, const ObjectAddress *object);
 static void refuse_changed(List *before, CommandId began);
-static HeapTuple read_row(DbmTemporary *temporary);
-static bool is_changed(const ObjectAddress *object, HeapTuple row, CommandId since);
+static HeapTuple read_object(DbmTemporary *temporary);
+static bool is_touched(const ObjectAddress *object, HeapTuple row, CommandId since);
 static bool is_new(HeapTuple row, CommandId since);
 static bool has_new_dependency(const ObjectAddress *object, bool as_referenced, CommandId since);
 
@@ -70,7 +70,7 @@ dbm_temporary_objects(void)
 		DbmTemporary *found = palloc0(sizeof(DbmTemporary));
 
 		ObjectAddressSet(found->object, form->classid, form->objid);
-		(void) read_row(found);
+		(void) read_object(found);
 		objects = lappend(objects, found);
 	}
 	systable_endscan(scan);
@@ -187,7 +187,7 @@ refuse_changed(List *before, CommandId began)
 	{
 		const DbmTemporary *own = lfirst(lc);
 		DbmTemporary now = {.object = own->object};
-		HeapTuple	row = read_row(&now);
+		HeapTuple	row = read_object(&now);
 
 		if (row == NULL || (own->name && strcmp(now.name, own->name) != 0))
 			ereport(ERROR,
@@ -198,7 +198,7 @@ refuse_changed(List *before, CommandId began)
 							   GetUserNameFromId(dbm_stronger_user(), true)),
 					 errhint("Drop it before the run; or log in as \"%s\" instead of SET ROLE.",
 							 GetUserNameFromId(GetUserId(), true))));
-		if (is_changed(&own->object, row, began))
+		if (is_touched(&own->object, row, began))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("the script changed temporary %s, which it did not make",
@@ -212,7 +212,7 @@ refuse_changed(List *before, CommandId began)
 
 /* A copy of an object's catalog row, NULL if it is gone; fills in what it says. */
 static HeapTuple
-read_row(DbmTemporary *temporary)
+read_object(DbmTemporary *temporary)
 {
 	Oid			class = temporary->object.classId;
 	Relation	rel = table_open(class, AccessShareLock);
@@ -238,7 +238,7 @@ read_row(DbmTemporary *temporary)
  * written for other reasons, too.
  */
 static bool
-is_changed(const ObjectAddress *object, HeapTuple row, CommandId since)
+is_touched(const ObjectAddress *object, HeapTuple row, CommandId since)
 {
 	return (object->classId != RelationRelationId && is_new(row, since)) ||
 		has_new_dependency(object, true, since) || has_new_dependency(object, false, since);

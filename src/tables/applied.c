@@ -31,6 +31,16 @@ static SPIPlanPtr plan_undone = NULL;
 static void forget_applied(const DbmExtension *ext, const DbmHistoryEntry *record);
 static void add_record(DbmParams *params, const DbmExtension *ext, const DbmHistoryEntry *record);
 
+/* The number of a new run. */
+int64
+dbm_history_next_run(const DbmExtension *ext)
+{
+	DbmParams	params = {0};
+
+	dbm_query(ext, "SELECT pg_catalog.nextval('migrate.run_seq')", &params, SPI_OK_SELECT);
+	return dbm_column_int(0, 1, 0);
+}
+
 /* A history row alone. */
 void
 dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record)
@@ -108,11 +118,11 @@ dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record)
  * with them: they are run again next time.
  */
 void
-dbm_applied_to_repeat(const DbmExtension *ext, const char *schema)
+dbm_applied_to_repeat(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_param_text(&params, ext->project);
 	dbm_query(ext,
 			  "UPDATE migrate.applied SET checksum = NULL, checksum_kind = NULL"
@@ -131,7 +141,7 @@ dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record)
 	DbmParams	params = {0};
 	int64		count;
 
-	dbm_param_text(&params, record->target_schema);
+	dbm_param_text(&params, ext->target);
 	dbm_query(ext,
 			  "SELECT pg_catalog.count(*) FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1",
 			  &params, SPI_OK_SELECT);
@@ -165,7 +175,7 @@ forget_applied(const DbmExtension *ext, const DbmHistoryEntry *record)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, record->target_schema);
+	dbm_param_text(&params, ext->target);
 	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, record->migration->id);
 	dbm_query(ext,
@@ -184,7 +194,7 @@ add_record(DbmParams *params, const DbmExtension *ext, const DbmHistoryEntry *re
 
 	dbm_param_int64(params, record->run);
 	dbm_param_text(params, record->action);
-	dbm_param_text(params, record->target_schema);
+	dbm_param_text(params, ext->target);
 	dbm_param_text(params, migration->id);
 	dbm_param_text(params, migration->version);
 	dbm_param_text(params, migration->name);

@@ -22,17 +22,27 @@ static SPIPlanPtr plan_stored = NULL;
 static SPIPlanPtr plan_stored_by_id = NULL;
 static SPIPlanPtr plan_contradicts = NULL;
 static SPIPlanPtr plan_insert = NULL;
-static SPIPlanPtr plan_verify = NULL;
 
 static void compare(DbmStored *stored, const DbmRegistration *wanted);
-static void verify_new_text(const DbmExtension *ext, const char *id);
-static void verify_applied(const DbmExtension *ext, const DbmRegistration *wanted);
-static void follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
-							const DbmStored *stored);
 static bool same_bytes(Datum a, Datum b);
 static void add_registration(DbmParams *params, const DbmExtension *ext, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
+
+/* Columns of the queries that return what is stored. */
+enum
+{
+	COL_ID = 1, COL_VERSION, COL_NAME, COL_ENVIRONMENTS, COL_UP_ONLINE, COL_DOWN_ONLINE, COL_FILE_NAME,
+	COL_UP_AUTHOR, COL_DOWN_AUTHOR, COL_UP_SHA256, COL_DOWN_SHA256, COL_CHECKSUM, COL_APPLIED,
+	COL_DOWN_STATEMENTS, COL_UP_STATEMENTS, COL_ALTERED
+};
+
+/* Columns of the query of dbm_migrations_load(). */
+enum
+{
+	LOAD_VERSION = 1, LOAD_NAME, LOAD_ENVIRONMENTS, LOAD_FILE_NAME, LOAD_UP, LOAD_DOWN, LOAD_UP_ONLINE,
+	LOAD_DOWN_ONLINE, LOAD_DOWN_STATEMENTS, LOAD_VERSION_KEY, LOAD_BASELINE_KEY
+};
 
 #define STORED_COLUMNS \
 	"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
@@ -72,19 +82,19 @@ dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 		return NULL;
 
 	stored = palloc0(sizeof(DbmStored));
-	stored->id = dbm_column_text(0, 1);
-	stored->version = dbm_column_is_null(0, 2) ? stored->id : dbm_column_text(0, 2);
-	stored->is_repeatable = strncmp(stored->id, "R__", 3) == 0 && dbm_column_is_null(0, 2);
-	stored->name = dbm_column_text(0, 3);
-	stored->file_name = dbm_column_text(0, 7);
-	stored->up_author = dbm_column_text(0, 8);
-	stored->down_author = dbm_column_text(0, 9);
-	stored->environments = dbm_column_datum(0, 4);
-	stored->up_sha256 = dbm_column_datum(0, 10);
-	stored->down_sha256 = dbm_column_datum(0, 11);
-	stored->checksum = dbm_column_datum(0, 12);
-	stored->is_applied = dbm_column_bool(0, 13);
-	stored->has_up = dbm_column_int(0, 15, 0) >= 0;
+	stored->id = dbm_column_text(0, COL_ID);
+	stored->version = dbm_column_is_null(0, COL_VERSION) ? stored->id : dbm_column_text(0, COL_VERSION);
+	stored->is_repeatable = strncmp(stored->id, "R__", 3) == 0 && dbm_column_is_null(0, COL_VERSION);
+	stored->name = dbm_column_text(0, COL_NAME);
+	stored->file_name = dbm_column_text(0, COL_FILE_NAME);
+	stored->up_author = dbm_column_text(0, COL_UP_AUTHOR);
+	stored->down_author = dbm_column_text(0, COL_DOWN_AUTHOR);
+	stored->environments = dbm_column_datum(0, COL_ENVIRONMENTS);
+	stored->up_sha256 = dbm_column_datum(0, COL_UP_SHA256);
+	stored->down_sha256 = dbm_column_datum(0, COL_DOWN_SHA256);
+	stored->checksum = dbm_column_datum(0, COL_CHECKSUM);
+	stored->is_applied = dbm_column_bool(0, COL_APPLIED);
+	stored->has_up = dbm_column_int(0, COL_UP_STATEMENTS, 0) >= 0;
 	compare(stored, wanted);
 	SPI_freetuptable(SPI_tuptable);
 	return stored;
@@ -94,7 +104,7 @@ dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 static void
 compare(DbmStored *stored, const DbmRegistration *wanted)
 {
-	bool		altered = dbm_column_bool(0, 16);	/* the hashes are not those of the texts */
+	bool		altered = dbm_column_bool(0, COL_ALTERED);	/* the hashes are not those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
 		(!altered && datumIsEqual(wanted->up_sha256, stored->up_sha256, false, -1));
@@ -105,17 +115,17 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 	stored->same_tokens = wanted->up == 0 || stored->same_up ||
 		(wanted->up_script != NULL &&
 		 same_bytes(stored->checksum,
-					dbm_script_checksum(wanted->up_script, dbm_column_bool(0, 5))));
+					dbm_script_checksum(wanted->up_script, dbm_column_bool(0, COL_UP_ONLINE))));
 	stored->same_rest = wanted->name != NULL &&
 		(wanted->version_key == 0 || strcmp(stored->version, wanted->version) == 0) &&
 		strcmp(stored->name, wanted->name) == 0 &&
 		same_environments(stored->environments, wanted->environments) &&
 		(wanted->up == 0 ||
-		 (dbm_column_bool(0, 5) == wanted->up_online &&
+		 (dbm_column_bool(0, COL_UP_ONLINE) == wanted->up_online &&
 		  (wanted->file_name == NULL || same_text(stored->file_name, wanted->file_name)))) &&
 		(wanted->down == 0 ||
-		 (dbm_column_bool(0, 6) == wanted->down_online &&
-		  dbm_column_int(0, 14, -1) == wanted->down_statements));
+		 (dbm_column_bool(0, COL_DOWN_ONLINE) == wanted->down_online &&
+		  dbm_column_int(0, COL_DOWN_STATEMENTS, -1) == wanted->down_statements));
 }
 
 /*
@@ -170,32 +180,8 @@ dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 			&params, SPI_OK_INSERT);
 	if (SPI_processed != 1)
 		return false;
-	if (wanted->id)
-		verify_new_text(ext, wanted->id);
-	else
-		verify_applied(ext, wanted);
+	dbm_applied_learn_text(ext, wanted);
 	return true;
-}
-
-/*
- * A version that was recorded as applied before its text was known counts as
- * applied with this text from now on, so that later changes of it are seen.
- */
-static void
-verify_applied(const DbmExtension *ext, const DbmRegistration *wanted)
-{
-	DbmParams	params = {0};
-
-	if (wanted->version_key == 0 || wanted->up == 0)
-		return;
-	dbm_param_text(&params, ext->project);
-	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
-	dbm_query_saved(ext, &plan_verify,
-			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
-			" AND m.version_key OPERATOR(pg_catalog.=) $2 AND a.project OPERATOR(pg_catalog.=) $1"
-			" AND a.version_key OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
-			&params, SPI_OK_UPDATE);
 }
 
 /*
@@ -217,18 +203,18 @@ dbm_migrations_load(const DbmExtension *ext, const char *id, DbmRegistration *re
 			&params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
 		return false;
-	registration->version = dbm_column_text(0, 1);
-	registration->version_key = dbm_column_datum(0, 10);
-	registration->baseline_key = dbm_column_datum(0, 11);
+	registration->version = dbm_column_text(0, LOAD_VERSION);
+	registration->version_key = dbm_column_datum(0, LOAD_VERSION_KEY);
+	registration->baseline_key = dbm_column_datum(0, LOAD_BASELINE_KEY);
 	registration->id = registration->version_key ? NULL : pstrdup(id);
-	registration->name = dbm_column_text(0, 2);
-	registration->environments = dbm_column_datum(0, 3);
-	registration->file_name = dbm_column_text(0, 4);
-	registration->up = dbm_column_datum(0, 5);
-	registration->down = dbm_column_datum(0, 6);
-	registration->up_online = dbm_column_bool(0, 7);
-	registration->down_online = dbm_column_bool(0, 8);
-	registration->down_statements = dbm_column_int(0, 9, -1);
+	registration->name = dbm_column_text(0, LOAD_NAME);
+	registration->environments = dbm_column_datum(0, LOAD_ENVIRONMENTS);
+	registration->file_name = dbm_column_text(0, LOAD_FILE_NAME);
+	registration->up = dbm_column_datum(0, LOAD_UP);
+	registration->down = dbm_column_datum(0, LOAD_DOWN);
+	registration->up_online = dbm_column_bool(0, LOAD_UP_ONLINE);
+	registration->down_online = dbm_column_bool(0, LOAD_DOWN_ONLINE);
+	registration->down_statements = dbm_column_int(0, LOAD_DOWN_STATEMENTS, -1);
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
@@ -275,34 +261,9 @@ dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted, co
 			" WHERE project OPERATOR(pg_catalog.=) $23 AND id OPERATOR(pg_catalog.=) $25",
 			&params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
-	verify_applied(ext, wanted);
-	follow_checksum(ext, wanted, stored);
-}
-
-/*
- * The same text has another checksum if it is to be run in another way, so
- * that BEGIN and COMMIT count or do not, or if only the present server can
- * scan it.  What was applied is not changed by that.
- */
-static void
-follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted, const DbmStored *stored)
-{
-	DbmParams	params = {0};
-	Datum		checksum;
-
-	if (!stored->is_applied || !stored->same_tokens || wanted->up == 0)
-		return;
-	checksum = dbm_script_checksum(wanted->up_script, wanted->up_online);
-	if (same_bytes(checksum, stored->checksum))
-		return;
-	dbm_param_text(&params, stored->id);
-	dbm_param_datum(&params, BYTEAOID, checksum);
-	dbm_param_datum(&params, BYTEAOID, stored->checksum);
-	dbm_param_text(&params, ext->project);
-	dbm_query(ext,
-			  "UPDATE migrate.applied a SET checksum = $2 WHERE a.project OPERATOR(pg_catalog.=) $4"
-			  " AND a.id OPERATOR(pg_catalog.=) $1 AND a.checksum OPERATOR(pg_catalog.=) $3",
-			  &params, SPI_OK_UPDATE);
+	if (wanted->version_key)
+		dbm_applied_learn_text(ext, wanted);
+	dbm_applied_follow_checksum(ext, wanted, stored);
 }
 
 void
@@ -316,54 +277,6 @@ dbm_migrations_delete(const DbmExtension *ext, const char *id)
 			" AND m.id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.migration");
-}
-
-/* A migration is called in migrate.applied as it is called when registered. */
-void
-dbm_applied_rename(const DbmExtension *ext, const char *id)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, ext->project);
-	dbm_param_text(&params, id);
-	dbm_query(ext,
-			  "UPDATE migrate.applied a SET version = coalesce(m.version, a.version), name = m.name"
-			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
-			  &params, SPI_OK_UPDATE);
-}
-
-/*
- * The same for one that has no version.  Where a text was known its checksum
- * is missing for another reason: it is to be run again.
- */
-static void
-verify_new_text(const DbmExtension *ext, const char *id)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, ext->project);
-	dbm_param_text(&params, id);
-	dbm_query(ext,
-			  "UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
-			  &params, SPI_OK_UPDATE);
-}
-
-/* What is registered counts as what was applied, in every target schema. */
-void
-dbm_applied_accept_text(const DbmExtension *ext, const char *id)
-{
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, ext->project);
-	dbm_param_text(&params, id);
-	dbm_query(ext,
-			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			" AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_UPDATE);
 }
 
 /* This server reads a script that was registered on another one. */

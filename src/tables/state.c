@@ -11,28 +11,12 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #include "tables/tables.h"
-
-/* The first version whose SQL objects this library can be used with. */
-#define OLDEST_SERVED "1.0"
 
 /* Columns of the queries that return migrations. */
 enum
@@ -53,132 +37,30 @@ enum
 #define FROM_STATE \
 	" FROM migrate.state($1, $2) s"
 
+/* In the order of DbmState. */
+static const char *const state_names[] = {
+	"applied", "changed", "failed", "interrupted", "missing", "out_of_order", "pending", "running",
+	"skipped", "superseded", "unreadable"
+};
+
 static SPIPlanPtr plan_all_applied = NULL;
 static SPIPlanPtr plan_read_up = NULL;
 static SPIPlanPtr plan_read_down = NULL;
 
-static void add_target(DbmParams *params, const DbmExtension *ext, const char *schema);
-static void look_up_extension(DbmExtension *ext);
-static void check_version(const char *version);
+static void add_target(DbmParams *params, const DbmExtension *ext);
 static List *fetch_migrations(void);
 static DbmMigration *fetch_migration(uint64 row);
-
-/*
- * Find the extension and connect to SPI; the caller's memory context stays
- * current.  Error 55000 if the library and the SQL objects do not belong
- * together.
- */
-void
-dbm_extension_open(DbmExtension *ext)
-{
-	MemoryContext caller = CurrentMemoryContext;
-
-	Oid			found;
-
-	/* whoever is dropping it right now comes first */
-	do
-	{
-		look_up_extension(ext);
-		found = ext->oid;
-		LockDatabaseObject(ExtensionRelationId, found, 0, AccessShareLock);
-		look_up_extension(ext);
-	} while (ext->oid != found);
-	ext->schema = get_namespace_oid("migrate", false);
-	ext->target = "";
-	ext->project = "";
-	SPI_connect();
-	MemoryContextSwitchTo(caller);
-}
-
-/*
- * What the call is about.  The project may be one that nobody has named yet,
- * see dbm_extension_check_project(); 22023 if that cannot be a name.
- */
-void
-dbm_extension_use(DbmExtension *ext, const char *target, const char *project)
-{
-	dbm_check_no_control("project", project);
-	if (strlen(project) > DBM_MAX_NAME)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the name of a project must not be longer than %d bytes", DBM_MAX_NAME)));
-	ext->target = target;
-	ext->project = project;
-}
-
-/*
- * Error 42704 if no migration belongs to the project: with a misspelt name
- * everything would seem to be done.
- */
-void
-dbm_extension_check_project(const DbmExtension *ext)
-{
-	DbmParams	params = {0};
-
-	if (ext->project[0] == '\0')
-		return;
-	dbm_param_text(&params, ext->project);
-	dbm_query(ext,
-			  "SELECT EXISTS (SELECT FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1)"
-			  " OR EXISTS (SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) $1),"
-			  " (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(n.project), ', ' ORDER BY n.project)"
-			  "  FROM (SELECT DISTINCT m.project FROM migrate.migration m"
-			  "   WHERE m.project OPERATOR(pg_catalog.<>) '' ORDER BY m.project LIMIT 20) n)",
-			  &params, SPI_OK_SELECT);
-	if (!dbm_column_bool(0, 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("project \"%s\" has no migrations", ext->project),
-				 dbm_column_is_null(0, 2) ?
-				 errdetail("No project has a name here.") :
-				 errdetail("Projects here are: %s.", dbm_column_text(0, 2)),
-				 errhint("migrate.add() and its relatives begin a new one; leave the argument project out for the one without a name.")));
-}
-
-void
-dbm_extension_close(void)
-{
-	SPI_finish();
-}
-
-/* Has the script just run dropped the extension under us, or renamed its tables? */
-void
-dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label)
-{
-	/* its schema goes with it, and has a cache where extensions have none */
-	if (!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(ext->schema)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s dropped extension \"dbmigrate\"", dbm_label_text(label)),
-				 errhint("Drop it outside of migrations: DROP EXTENSION dbmigrate;")));
-	if (get_namespace_oid("migrate", true) != ext->schema ||
-		!OidIsValid(get_relname_relid("applied", ext->schema)) ||
-		!OidIsValid(get_relname_relid("history", ext->schema)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s renamed what belongs to extension \"dbmigrate\"", dbm_label_text(label)),
-				 errhint("Leave schema migrate and its tables as they are.")));
-}
-
-int64
-dbm_history_next_run(const DbmExtension *ext)
-{
-	DbmParams	params = {0};
-
-	dbm_query(ext, "SELECT pg_catalog.nextval('migrate.run_seq')", &params, SPI_OK_SELECT);
-	return dbm_column_int(0, 1, 0);
-}
 
 /*
  * The quick answer: is everything registered applied here, and as it was
  * registered?  No does not mean that there is something to do.
  */
 bool
-dbm_state_all_applied(const DbmExtension *ext, const char *schema)
+dbm_state_all_applied(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query_saved(ext, &plan_all_applied,
 					/* the order makes the planner take the index, also without statistics */
 					"SELECT NOT EXISTS (SELECT FROM (SELECT m.id FROM migrate.migration m"
@@ -203,11 +85,11 @@ dbm_state_all_applied(const DbmExtension *ext, const char *schema)
  * "up_to" (numeric[]) limits what is wanted, 0 does not.
  */
 List *
-dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
+dbm_state_to_apply(const DbmExtension *ext, Datum up_to)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, up_to);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("$3 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $3")
@@ -224,11 +106,11 @@ dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to)
  * no place in the order of versions.
  */
 List *
-dbm_state_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps, int64 after)
+dbm_state_to_roll_back(const DbmExtension *ext, int64 steps, int64 after)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_int64(&params, after);
 	dbm_param(&params, INT8OID, Int64GetDatum(steps), steps < 0);
 	dbm_query(ext,
@@ -242,13 +124,13 @@ dbm_state_to_roll_back(const DbmExtension *ext, const char *schema, int64 steps,
 
 /* One migration by its version or id, NULL if it is not known at all. */
 DbmMigration *
-dbm_state_find(const DbmExtension *ext, const char *schema, const char *version)
+dbm_state_find(const DbmExtension *ext, const char *version)
 {
 	bool		is_id = dbm_version_is_id(version);
 	DbmParams	params = {0};
 	List	   *found;
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	if (is_id)
 		dbm_param_text(&params, version);
 	else
@@ -268,11 +150,11 @@ dbm_state_find(const DbmExtension *ext, const char *schema, const char *version)
 
 /* The repeatable migrations whose present text is in force. */
 List *
-dbm_state_repeatables(const DbmExtension *ext, const char *schema)
+dbm_state_repeatables(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext,
 			  MIGRATION_COLUMNS("true")
 			  FROM_STATE
@@ -284,11 +166,11 @@ dbm_state_repeatables(const DbmExtension *ext, const char *schema)
 
 /* All registered migrations up to a version that are not applied. */
 List *
-dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_up_to(const DbmExtension *ext, Datum version_key)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			MIGRATION_COLUMNS("true")
@@ -302,11 +184,11 @@ dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key)
 
 /* The place of a version in the order of application, -1 if not applied. */
 int64
-dbm_state_position(const DbmExtension *ext, const char *schema, Datum version_key)
+dbm_state_position(const DbmExtension *ext, Datum version_key)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
 			"SELECT a.position FROM migrate.applied a"
@@ -318,11 +200,11 @@ dbm_state_position(const DbmExtension *ext, const char *schema, Datum version_ke
 
 /* The newest applied version, NULL if nothing is applied. */
 char *
-dbm_state_newest(const DbmExtension *ext, const char *schema)
+dbm_state_newest(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext, "SELECT migrate.version($1, $2)", &params, SPI_OK_SELECT);
 	return dbm_column_is_null(0, 1) ? NULL : dbm_column_text(0, 1);
 }
@@ -403,11 +285,11 @@ dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration, bo
 
 /* Is something recorded as applied here other than by a baseline? */
 bool
-dbm_state_has_applied(const DbmExtension *ext, const char *schema)
+dbm_state_has_applied(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	add_target(&params, ext, schema);
+	add_target(&params, ext);
 	dbm_query(ext,
 			"SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
 			" AND a.project OPERATOR(pg_catalog.=) $2 AND NOT a.baseline LIMIT 1",
@@ -433,74 +315,10 @@ dbm_state_applied_in(const DbmExtension *ext, const char *id)
 
 /* Target schema and project, which most queries here begin with. */
 static void
-add_target(DbmParams *params, const DbmExtension *ext, const char *schema)
+add_target(DbmParams *params, const DbmExtension *ext)
 {
-	dbm_param_text(params, schema);
+	dbm_param_text(params, ext->target);
 	dbm_param_text(params, ext->project);
-}
-
-/* The installed extension; 55000 if there is none or it is not ours. */
-static void
-look_up_extension(DbmExtension *ext)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		isnull;
-	char	   *version = NULL;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("dbmigrate"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	ext->oid = InvalidOid;
-	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
-
-		ext->oid = form->oid;
-		ext->owner = form->extowner;
-		version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
-												   RelationGetDescr(rel), &isnull));
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-
-	if (version == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"dbmigrate\" is not installed in this database"),
-				 errhint("CREATE EXTENSION dbmigrate;")));
-	check_version(version);
-}
-
-/*
- * A library serves the SQL objects of its own version and of older ones, back
- * to OLDEST_SERVED, so that a server's new files do not stop the databases in
- * which nobody has run ALTER EXTENSION yet.  It knows nothing of newer ones:
- * those are met by a session that still holds the library from before.
- */
-static void
-check_version(const char *version)
-{
-	const char *ours = dbm_version_canonical(DBMIGRATE_VERSION);
-	const char *theirs;
-	bool		is_newer;
-
-	if (strcmp(version, DBMIGRATE_VERSION) == 0)
-		return;
-	theirs = dbm_version_canonical(version);
-	is_newer = theirs && dbm_version_compare(theirs, ours) > 0;
-	if (theirs && !is_newer && dbm_version_compare(theirs, dbm_version_canonical(OLDEST_SERVED)) >= 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("extension \"dbmigrate\" and its library have different versions"),
-			 errdetail("The extension is version %s; the library that this session has loaded is version %s, and serves versions from %s on.",
-					   version, DBMIGRATE_VERSION, OLDEST_SERVED),
-			 is_newer ?
-			 errhint("Connect again; if that does not help, the server has the library of an older version.") :
-			 errhint("ALTER EXTENSION dbmigrate UPDATE;")));
 }
 
 static List *
@@ -523,7 +341,7 @@ fetch_migration(uint64 row)
 	migration->version = dbm_column_text(row, COL_VERSION);
 	migration->version_key = dbm_column_datum(row, COL_VERSION_KEY);
 	migration->name = dbm_column_text(row, COL_NAME);
-	migration->state = dbm_column_text(row, COL_STATE);
+	migration->state = dbm_state_by_name(dbm_column_text(row, COL_STATE));
 	migration->is_applied = dbm_column_bool(row, COL_APPLIED);
 	migration->is_registered = dbm_column_bool(row, COL_REGISTERED);
 	migration->is_baseline = dbm_column_bool(row, COL_BASELINE);
@@ -545,6 +363,33 @@ fetch_migration(uint64 row)
 	migration->down.sets_role = dbm_column_bool(row, COL_DOWN_SETS_ROLE);
 	migration->down.sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
 	return migration;
+}
+
+/* The state that migrate.state() calls by this name. */
+DbmState
+dbm_state_by_name(const char *name)
+{
+	for (int i = 0; i < lengthof(state_names); i++)
+		if (strcmp(name, state_names[i]) == 0)
+			return i;
+	elog(ERROR, "unknown state \"%s\" of a migration", name);
+}
+
+const char *
+dbm_state_name(DbmState state)
+{
+	return state_names[state];
+}
+
+/* Error 42704: nothing is known of a migration that somebody has named. */
+void
+dbm_migration_missing(const DbmExtension *ext, const char *version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("migration %s does not exist", version),
+			 errhint("See what is registered with: SELECT * FROM migrate.status(%s);",
+					 dbm_target_argument(ext, true))));
 }
 
 /* How SQL names a migration: by its version, or its id. */

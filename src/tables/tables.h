@@ -10,6 +10,14 @@
 
 #include "script/script.h"
 
+/* extension.c */
+
+extern void dbm_extension_open(DbmExtension *ext);
+extern void dbm_extension_use(DbmExtension *ext, const char *target, const char *project);
+extern void dbm_extension_check_project(const DbmExtension *ext);
+extern void dbm_extension_close(void);
+extern void dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label);
+
 /* state.c */
 
 /* One of the two scripts of a migration, without its text. */
@@ -24,6 +32,22 @@ typedef struct DbmScriptInfo
 	DbmTrust	trust;			/* once it is decided, see refuse.c */
 } DbmScriptInfo;
 
+/* What migrate.status() calls it. */
+typedef enum DbmState
+{
+	DBM_STATE_APPLIED,
+	DBM_STATE_CHANGED,			/* its text is not what was registered or applied */
+	DBM_STATE_FAILED,
+	DBM_STATE_INTERRUPTED,
+	DBM_STATE_MISSING,			/* applied, and not registered */
+	DBM_STATE_OUT_OF_ORDER,		/* pending, and older than the newest applied one */
+	DBM_STATE_PENDING,
+	DBM_STATE_RUNNING,
+	DBM_STATE_SKIPPED,			/* limited to other environments */
+	DBM_STATE_SUPERSEDED,		/* a newer baseline stands for it */
+	DBM_STATE_UNREADABLE		/* this server cannot parse it */
+} DbmState;
+
 /* A migration as one target schema sees it. */
 typedef struct DbmMigration
 {
@@ -31,7 +55,7 @@ typedef struct DbmMigration
 	const char *version;		/* NULL for a repeatable migration */
 	Datum		version_key;	/* numeric[], 0 if version is NULL */
 	const char *name;
-	const char *state;			/* as migrate.status() says it */
+	DbmState	state;
 	bool		is_applied;		/* has a row in migrate.applied */
 	bool		is_registered;	/* has a row in migrate.migration */
 	bool		is_baseline;	/* a script that stands for all versions up to its own */
@@ -48,29 +72,26 @@ typedef struct DbmMigration
 #define DBM_MIGRATION_REF(migration) \
 	((migration)->version && !(migration)->is_baseline ? (migration)->version : (migration)->id)
 
-extern void dbm_extension_open(DbmExtension *ext);
-extern void dbm_extension_use(DbmExtension *ext, const char *target, const char *project);
-extern void dbm_extension_check_project(const DbmExtension *ext);
-extern void dbm_extension_close(void);
-extern void dbm_extension_check_alive(const DbmExtension *ext, const DbmLabel *label);
-extern int64 dbm_history_next_run(const DbmExtension *ext);
-extern bool dbm_state_all_applied(const DbmExtension *ext, const char *schema);
-extern List *dbm_state_to_apply(const DbmExtension *ext, const char *schema, Datum up_to);
-extern List *dbm_state_to_roll_back(const DbmExtension *ext, const char *schema,
+extern bool dbm_state_all_applied(const DbmExtension *ext);
+extern List *dbm_state_to_apply(const DbmExtension *ext, Datum up_to);
+extern List *dbm_state_to_roll_back(const DbmExtension *ext,
 									  int64 steps, int64 after);
-extern DbmMigration *dbm_state_find(const DbmExtension *ext, const char *schema,
+extern DbmMigration *dbm_state_find(const DbmExtension *ext,
 										   const char *version);
-extern List *dbm_state_repeatables(const DbmExtension *ext, const char *schema);
-extern List *dbm_state_up_to(const DbmExtension *ext, const char *schema, Datum version_key);
-extern int64 dbm_state_position(const DbmExtension *ext, const char *schema,
+extern List *dbm_state_repeatables(const DbmExtension *ext);
+extern List *dbm_state_up_to(const DbmExtension *ext, Datum version_key);
+extern int64 dbm_state_position(const DbmExtension *ext,
 								  Datum version_key);
-extern char *dbm_state_newest(const DbmExtension *ext, const char *schema);
+extern char *dbm_state_newest(const DbmExtension *ext);
 extern List *dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
 extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration,
 									 bool is_up, int *len);
-extern bool dbm_state_has_applied(const DbmExtension *ext, const char *schema);
+extern bool dbm_state_has_applied(const DbmExtension *ext);
 extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
+extern DbmState dbm_state_by_name(const char *name);
+extern const char *dbm_state_name(DbmState state);
 extern char *dbm_migration_literal(const DbmMigration *migration);
+pg_noreturn extern void dbm_migration_missing(const DbmExtension *ext, const char *version);
 
 /* applied.c */
 
@@ -78,7 +99,6 @@ extern char *dbm_migration_literal(const DbmMigration *migration);
 typedef struct DbmHistoryEntry
 {
 	const char *action;
-	const char *target_schema;
 	const DbmMigration *migration;
 	int64		run;
 	const DbmExecution *execution;	/* NULL if nothing was run */
@@ -89,19 +109,36 @@ typedef struct DbmHistoryEntry
 } DbmHistoryEntry;
 
 extern Datum dbm_interval(int64 microseconds);
+extern int64 dbm_history_next_run(const DbmExtension *ext);
 extern void dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record);
-extern void dbm_applied_to_repeat(const DbmExtension *ext, const char *schema);
+extern void dbm_applied_to_repeat(const DbmExtension *ext);
 extern int64 dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record);
+
+/* adopted.c */
+
+/* A migration that may have come from another tool. */
+typedef struct DbmAdopted
+{
+	DbmMigration migration;		/* without what is said about its scripts */
+	const char *file_name;		/* or NULL */
+	const TimestampTz *applied_at;	/* or NULL */
+	const char *applied_by;		/* or NULL */
+	const char *adopted_from;	/* the reason recorded then, or NULL */
+} DbmAdopted;
+
+extern List *dbm_adopted_known(const DbmExtension *ext);
+extern List *dbm_adopted_undone(const DbmExtension *ext);
+extern bool dbm_adopted_elsewhere(DbmExtension *ext, const char *reason);
 
 /* targets.c */
 
-extern void dbm_targets_look(const DbmExtension *ext, const char *schema);
-extern void dbm_targets_refuse_lost(const DbmExtension *ext, const char *schema);
-extern void dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run);
-extern bool dbm_targets_forget(const DbmExtension *ext, const char *schema);
+extern void dbm_targets_look(const DbmExtension *ext);
+extern void dbm_targets_refuse_lost(const DbmExtension *ext);
+extern void dbm_targets_record(const DbmExtension *ext, int64 run);
+extern bool dbm_targets_forget(const DbmExtension *ext);
 
 /* migrations.c */
 
@@ -164,6 +201,12 @@ extern void dbm_migrations_update(const DbmExtension *ext, const DbmRegistration
 							   const DbmStored *stored);
 extern void dbm_migrations_delete(const DbmExtension *ext, const char *id);
 extern char *dbm_environments_text(Datum environments);
+
+/* appliedtext.c */
+
+extern void dbm_applied_learn_text(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
+										const DbmStored *stored);
 extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
 

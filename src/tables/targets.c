@@ -31,9 +31,9 @@
 #include "tables/tables.h"
 
 static void report_lost(int elevel, const char *schema);
-static bool has_lost_objects(const DbmExtension *ext, const char *schema);
+static bool has_lost_objects(const DbmExtension *ext);
 static bool holds_objects(Oid schema);
-static bool has_applied(const DbmExtension *ext, const char *schema);
+static bool has_applied(const DbmExtension *ext);
 
 PG_FUNCTION_INFO_V1(dbmigrate_check_target);
 
@@ -54,7 +54,7 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
 		dbm_extension_open(&ext);
 		dbm_extension_use(&ext, schema, project);
 		dbm_extension_check_project(&ext);
-		dbm_targets_look(&ext, schema);
+		dbm_targets_look(&ext);
 		dbm_extension_close();
 	}
 	PG_RETURN_BOOL(true);
@@ -66,22 +66,22 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
  * schema and nothing is recorded for it, 22023 if it can be no target.
  */
 void
-dbm_targets_look(const DbmExtension *ext, const char *schema)
+dbm_targets_look(const DbmExtension *ext)
 {
-	if (schema[0] == '\0')
+	if (ext->target[0] == '\0')
 		return;
-	if (!OidIsValid(dbm_target_find(schema)))
+	if (!OidIsValid(dbm_target_find(ext->target)))
 	{
-		if (!has_applied(ext, schema))
-			dbm_target_missing(schema);
+		if (!has_applied(ext))
+			dbm_target_missing(ext->target);
 		ereport(WARNING,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
-				 errmsg("schema \"%s\" does not exist, but migrations count as applied there", schema),
+				 errmsg("schema \"%s\" does not exist, but migrations count as applied there", ext->target),
 				 errhint("To forget them: SELECT migrate.forget_schema(%s, 'the reason');",
-						 dbm_literal(schema))));
+						 dbm_literal(ext->target))));
 	}
-	else if (has_lost_objects(ext, schema))
-		report_lost(WARNING, schema);
+	else if (has_lost_objects(ext))
+		report_lost(WARNING, ext->target);
 }
 
 /*
@@ -89,13 +89,13 @@ dbm_targets_look(const DbmExtension *ext, const char *schema)
  * to empty the schema, or to fill it; so the lock is taken before this is said.
  */
 void
-dbm_targets_refuse_lost(const DbmExtension *ext, const char *schema)
+dbm_targets_refuse_lost(const DbmExtension *ext)
 {
-	if (schema[0] == '\0' || !has_lost_objects(ext, schema))
+	if (ext->target[0] == '\0' || !has_lost_objects(ext))
 		return;
 	dbm_lock_for_run(ext);
-	if (has_lost_objects(ext, schema))
-		report_lost(ERROR, schema);
+	if (has_lost_objects(ext))
+		report_lost(ERROR, ext->target);
 }
 
 static void
@@ -111,15 +111,15 @@ report_lost(int elevel, const char *schema)
 
 /* A run ends: note whether its target schema, if it has one, holds objects. */
 void
-dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run)
+dbm_targets_record(const DbmExtension *ext, int64 run)
 {
 	Oid			oid;
 	DbmParams	params = {0};
 
-	if (schema[0] == '\0')
+	if (ext->target[0] == '\0')
 		return;
-	oid = get_namespace_oid(schema, true);	/* the run may have dropped it */
-	dbm_param_text(&params, schema);
+	oid = get_namespace_oid(ext->target, true);	/* the run may have dropped it */
+	dbm_param_text(&params, ext->target);
 	dbm_param_bool(&params, OidIsValid(oid) && holds_objects(oid));
 	dbm_param_int64(&params, run);
 	dbm_query(ext,
@@ -132,11 +132,11 @@ dbm_targets_record(const DbmExtension *ext, const char *schema, int64 run)
 
 /* Forget what was noted; false if nothing was. */
 bool
-dbm_targets_forget(const DbmExtension *ext, const char *schema)
+dbm_targets_forget(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_query(ext,
 			  "DELETE FROM migrate.target_schema t WHERE t.schema OPERATOR(pg_catalog.=) $1",
 			  &params, SPI_OK_DELETE);
@@ -148,14 +148,14 @@ dbm_targets_forget(const DbmExtension *ext, const char *schema)
  * matter any more once all that was applied by then is marked as pending.
  */
 static bool
-has_lost_objects(const DbmExtension *ext, const char *schema)
+has_lost_objects(const DbmExtension *ext)
 {
-	Oid			oid = get_namespace_oid(schema, true);
+	Oid			oid = get_namespace_oid(ext->target, true);
 	DbmParams	params = {0};
 
 	if (!OidIsValid(oid) || holds_objects(oid))
 		return false;
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_query(ext,
 			  "SELECT FROM migrate.target_schema t WHERE t.schema OPERATOR(pg_catalog.=) $1 AND t.held_objects"
 			  " AND EXISTS (SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
@@ -196,11 +196,11 @@ holds_objects(Oid schema)
 }
 
 static bool
-has_applied(const DbmExtension *ext, const char *schema)
+has_applied(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
-	dbm_param_text(&params, schema);
+	dbm_param_text(&params, ext->target);
 	dbm_query(ext,
 			  "SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1 LIMIT 1",
 			  &params, SPI_OK_SELECT);

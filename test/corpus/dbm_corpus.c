@@ -35,7 +35,7 @@ typedef struct Comparison
 	char	   *whole;			/* for the grammar */
 	int			len;
 	DbmScript  *script;
-	DbmProblem *unreadable;		/* for the scanner, not for the grammar */
+	DbmTrouble *unreadable;		/* for the scanner, not for the grammar */
 	int			nbroken;		/* statements with syntax errors, blanked out */
 	bool		stripped;		/* the two are not the text as given */
 	int			nskipped;		/* transaction statements that were refused */
@@ -142,7 +142,7 @@ scan_all(Comparison *cmp, bool parses_as_it_is)
 	{
 		char	   *copy = pstrdup(cmp->scanned);
 		DbmScript  *script = dbm_script_scan(copy, cmp->len, true);
-		DbmProblem *problem = script->refused;
+		DbmTrouble *problem = script->refused;
 
 		cmp->script = script;
 		cmp->unreadable = script->unreadable;

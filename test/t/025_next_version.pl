@@ -1,223 +1,252 @@
-# The road to the next version: a made-up 1.1 is built from these sources and
-# installed over data.  It has a column more in status(), another column type
-# in a table, another C function behind a name, and a new function.
+# The road to the next version.  A made-up one is built from this source, whose
+# update script, test/next/update.sql, has what versions bring.  It is installed
+# into a copy of the server's files, while sessions hold the present library.
 
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
 use FindBin;
+use lib "$FindBin::RealBin/../next";
+
+use Compare;
+use NextVersion;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $source = abs_path("$FindBin::RealBin/../..");
-my $config = $ENV{PG_CONFIG} || 'pg_config';
-chomp(my $sharedir = `$config --sharedir`);
-chomp(my $pkglibdir = `$config --pkglibdir`);
-my $extensions = "$sharedir/extension";
+plan skip_all => "needs the server's build files"
+  unless -e `pg_config --pgxs` =~ s/\n//r;
+plan skip_all => 'needs make and a compiler'
+  if system('command -v make >/dev/null && command -v cc >/dev/null') != 0;
 
-plan skip_all => 'the installed extension cannot be replaced here'
-  unless -w $extensions && -w $pkglibdir && -w "$pkglibdir/dbmigrate.so";
+# The places that tell the version say the same.
+my $source = "$FindBin::RealBin/../..";
+like(slurp_file("$source/META.json"), qr/(?:"version": "\Q$current\E\.\d+",?\n.*){2}/s, 'META.json has the version of the control file');
+like(slurp_file("$source/CHANGELOG.md"), qr/\A# Changelog\n\n## \Q$current\E /, 'CHANGELOG.md begins with it');
 
-my $tmp = PostgreSQL::Test::Utils::tempdir();
-my @installed = ("$extensions/dbmigrate.control", "$pkglibdir/dbmigrate.so");
-my $update = "$extensions/dbmigrate--1.0--1.1.sql";
-system_or_bail('cp', @installed, $tmp);
+my $installation = copy_server();
+my $node = PostgreSQL::Test::Cluster->new('main', install_path => $installation);
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+$node->append_conf('postgresql.conf', "log_statement = none\ndbmigrate.progress = off");
+$node->start;
 
-# A new file in place of the old one, as install does it: sessions go on with
-# the library that they have.
-sub install
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my ($grants) = slurp_file("$source/README.md") =~ /^## Permissions\n.*?^```sql\n(.*?)^```/ms;
+
+sub create
 {
-	my ($from, $to) = @_;
-	unlink $to;
-	system_or_bail('cp', $from, $to);
+	my ($database) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	$node->safe_psql($database, "CREATE EXTENSION dbmigrate; $grants; GRANT CREATE ON SCHEMA public TO PUBLIC");
 	return;
 }
 
-END
+# A session that stays, with the library that is there now.
+sub session
 {
-	if (defined $tmp && -e "$tmp/dbmigrate.so")
-	{
-		install("$tmp/dbmigrate.control", $installed[0]);
-		install("$tmp/dbmigrate.so", $installed[1]);
-		unlink $update;
-	}
+	my ($database) = @_;
+	my $session = $node->background_psql($database, on_error_stop => 0);
+
+	$session->set_query_timer_restart();
+	$session->query_safe("\\set VERBOSITY verbose\nSELECT migrate.environment()");
+	return $session;
 }
 
-# A statement of the install script, to be said again by the next version.
-my $script = slurp_file("$source/sql/dbmigrate--1.0.sql");
-
-sub body_of
+# Everything that a session says to a statement, errors first.
+sub says
 {
-	my ($start, $end) = @_;
-	my ($body) = $script =~ /^(\Q$start\E.*?^\Q$end\E)/ms or die "no $start";
-	$body =~ s/^CREATE /CREATE OR REPLACE /;
-	return $body;
-}
-my $state = body_of('CREATE FUNCTION migrate.state(', 'END;');
-my $status = body_of('CREATE FUNCTION migrate.status(', 'END;');
-my $view = body_of('CREATE VIEW migrate.schema_migrations', '     WHERE a.state') . " OPERATOR(pg_catalog.=) 'applied';";
-$status =~ s/s\.can_rollback$/s.can_rollback, coalesce(\$2, '')/m or die;
-$view =~ s/a\.project$/a.project, a.statements/m or die;
+	my ($session, $sql) = @_;
 
-my $update_script = qq{
-\\echo Use "ALTER EXTENSION dbmigrate UPDATE" to load this file. \\quit
+	$session->{stderr} = '';
+	my $out = $session->query($sql);
+	my $said = join("\n", grep { $_ ne '' } $session->{stderr}, $out) =~ s/\n+\z//r;
 
--- What reads the table is emptied, the table changed, and all of it filled again.
-CREATE OR REPLACE FUNCTION migrate.state(schema text, project text) RETURNS SETOF migrate.migration_state
-LANGUAGE sql STABLE PARALLEL UNSAFE
-BEGIN ATOMIC SELECT (NULL::migrate.migration_state).* WHERE false; END;
-CREATE OR REPLACE VIEW migrate.schema_migrations AS
-    SELECT NULL::text AS version, NULL::text AS name, NULL::timestamptz AS applied_at, NULL::text AS applied_by, NULL::interval AS duration,
-           NULL::text COLLATE "C" AS target_schema, NULL::bigint AS position, NULL::text COLLATE "C" AS project
-     WHERE false;
-ALTER TABLE migrate.applied ALTER COLUMN statements TYPE bigint;
-$state
-$view
-
-ALTER TYPE migrate.migration_status ADD ATTRIBUTE project text;
-$status
-
--- the old symbol stays in the library, for databases that have not been updated
-CREATE OR REPLACE FUNCTION migrate.environment() RETURNS text
-LANGUAGE C STABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'dbmigrate_environment_1_1';
-
-CREATE FUNCTION migrate.answer() RETURNS integer
-LANGUAGE C STABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'dbmigrate_answer';
-COMMENT ON FUNCTION migrate.answer() IS 'new in 1.1';
-REVOKE ALL ON FUNCTION migrate.answer() FROM PUBLIC;
-};
-
-my $new_functions = q{
-PG_FUNCTION_INFO_V1(dbmigrate_environment_1_1);
-PG_FUNCTION_INFO_V1(dbmigrate_answer);
-Datum
-dbmigrate_environment_1_1(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("[%s]", dbm_environment())));
-}
-Datum
-dbmigrate_answer(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT32(42);
-}
-};
-
-# Build it
-
-my $next = "$tmp/next";
-mkdir $next;
-system_or_bail('cp', '-r', "$source/src", "$source/sql", "$source/bin", "$source/Makefile", "$source/dbmigrate.control", $next);
-append_to_file("$next/src/dbmigrate.c", $new_functions);
-system_or_bail('sed', '-i', "s/^default_version.*/default_version = '1.1'/", "$next/dbmigrate.control");
-{
-	local @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};
-	delete @ENV{qw(MAKEFLAGS MAKELEVEL MFLAGS)};
-	system_or_bail('make', '-s', '-C', $next, 'with_llvm=no', "PG_CONFIG=$config", 'clean', 'all');
+	$session->{stderr} = '';
+	return $said;
 }
 
-# A database of 1.0, with data, grants, and a session that stays
-
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->start;
-
-sub query
+sub as
 {
-	my ($database, $sql, $role) = @_;
-	return scalar $node->safe_psql($database, $sql, extra_params => $role ? [ '-U', $role ] : []);
+	my ($role, $database, $sql) = @_;
+
+	return $node->safe_psql($database, "SET ROLE $role; $sql");
 }
-query('postgres', q{CREATE ROLE reader LOGIN; CREATE ROLE deployer LOGIN; CREATE DATABASE old; CREATE DATABASE untouched});
-my $setup = q{
-	CREATE EXTENSION dbmigrate;
-	GRANT USAGE ON SCHEMA migrate TO reader, deployer;
-	GRANT EXECUTE ON FUNCTION migrate.status, migrate.version, migrate.environment TO reader;
-	GRANT EXECUTE ON FUNCTION migrate.apply, migrate.rollback TO deployer;
-	GRANT SELECT ON migrate.schema_migrations TO reader;
-	SET dbmigrate.progress = off;
-	SELECT migrate.add('1', 'one', 'CREATE TABLE one ()', 'DROP TABLE one'), migrate.add('2', 'two', 'CREATE TABLE two ()', 'DROP TABLE two'),
-	       migrate.add('1', 'other', 'SELECT 1', '', project => 'second');
-	SELECT count(*) FROM migrate.apply(1)};
-query($_, $setup) foreach qw(old untouched);
-my $before = query('old', 'SELECT a.target_schema, a.project, a.id, a.position, a.statements, a.checksum FROM migrate.applied a ORDER BY position');
-my $history = query('old', 'SELECT h FROM migrate.history h ORDER BY id');
-command_ok([ 'pg_dump', '-f', "$tmp/dump.sql", '-d', $node->connstr('old') ], 'a dump of 1.0');
-my $stays = $node->background_psql('old', on_error_stop => 0);
-is($stays->query_safe(q{SELECT migrate.environment(), count(*) FROM migrate.status()}), '|2', 'a session of 1.0');
 
-# The new files arrive
+my $too_old = qr/ERROR:  55000: the library of extension "dbmigrate" in this session is too old
+DETAIL:  The extension in this database is version \Q$next\E, the library is version \Q$current\E\.
+HINT:  Connect again\./;
+my $no_symbol = qr/ERROR:  42883: could not find function "dbmigrate_require_next" in file/;
 
-install("$next/dbmigrate.control", $installed[0]);
-install("$next/dbmigrate.so", $installed[1]);
-open my $handle, '>', $update or die "$update: $!";
-print $handle $update_script;
-close $handle or die;
+# The present version, with data
 
-is(query('old', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), '1.0', 'nobody has updated the database yet');
-is(query('old', q{SELECT migrate.require('1'); SELECT state FROM migrate.status(); SELECT migrate.environment()}), "\napplied\npending\n", 'the new library serves it');
-is(query('old', q{SET dbmigrate.progress = off; SELECT version FROM migrate.apply(); SELECT version FROM migrate.rollback()}), "2\n2", 'and runs migrations');
-is(query('old', q{SELECT migrate.environment()}, 'reader'), '', 'with the grants of 1.0');
-is($stays->query_safe('SELECT migrate.version()'), '1', 'the session from before goes on');
+$node->safe_psql('postgres', 'CREATE ROLE reader; CREATE ROLE author; CREATE ROLE deployer');
+create('people');
+is($node->safe_psql('people', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), $current, 'the present version is installed');
+as('author', 'people', q{
+	SELECT migrate.add('1', 'one', 'CREATE TABLE one ()', 'DROP TABLE one');
+	SELECT migrate.add('2', 'two', 'CREATE TABLE two (); SELECT 1', 'DROP TABLE two');
+	SELECT migrate.add(NULL, 'again', 'SELECT 1');
+	SELECT migrate.add('1', 'elsewhere', 'CREATE TABLE elsewhere ()', '', project => 'other')});
+$node->safe_psql('people', q{SELECT migrate.approve(v) FROM unnest('{1,2,R__again}'::text[]) v; SELECT migrate.approve('1', project => 'other')});
+as('deployer', 'people', q{
+	SELECT * FROM migrate.apply();
+	SELECT * FROM migrate.apply(project => 'other');
+	SELECT * FROM migrate.rollback(1)});
+$node->safe_psql('people', q{CREATE SCHEMA tenant; SELECT migrate.baseline('1', 'tenant')});
 
-# The database is updated
+system_or_bail("$installation/bin/pg_dump", '-d', $node->connstr('people'), '-f', "$folder/present");
+my %present = rows($node, 'people');
+my $arguments = 'SELECT oid::regprocedure, pg_get_function_arguments(oid) FROM pg_proc'
+  . q{ WHERE pronamespace = 'migrate'::regnamespace ORDER BY oid::regprocedure::text};
+my $functions = $node->safe_psql('people', $arguments);
 
-query('old', 'ALTER EXTENSION dbmigrate UPDATE');
-is(query('old', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), '1.1', 'updated');
-is(query('old', 'SELECT a.target_schema, a.project, a.id, a.position, a.statements, a.checksum FROM migrate.applied a ORDER BY position'), $before, 'what is applied is kept');
-like(query('old', 'SELECT h FROM migrate.history h ORDER BY id'), qr/^\Q$history\E/, 'so is the history');
-is(query('old', q{SELECT version, state, project FROM migrate.status(project => 'second')}), '1|pending|second', 'the new column of status()');
-is(query('old', q{SELECT migrate.environment()}, 'reader'), '[]', 'the changed function, with the grant from before');
-is(query('old', q{SELECT count(*) FROM migrate.status()}, 'reader'), '2', 'status() with the grant from before');
-is(query('old', q{SELECT statements FROM migrate.schema_migrations}, 'reader'), '1', 'the view with the grant from before');
-is(query('old', q{SELECT migrate.answer()}), '42', 'the new function');
-is(query('old', q{SET dbmigrate.progress = off; SELECT version FROM migrate.apply(); SELECT version FROM migrate.redo()}), "2\n2\n2", 'it goes on');
-my ($out, $err) = ('', '');
-$stays->query('SELECT migrate.require()');
-like($stays->{stderr}, qr/different versions.*serves versions from 1\.0 on.*Connect again/s, 'the session from before is told to connect again');
-$stays->quit;
-
-# A fresh 1.1 is the same as an updated 1.0, and a dump of 1.0 restores into it
-
-query('postgres', 'CREATE DATABASE fresh; CREATE DATABASE restored');
-query('fresh', $setup);
-is(query('fresh', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), '1.1', 'a fresh one');
-my %catalogs = (
-	functions => q{SELECT pg_get_functiondef(p.oid), p.proacl, obj_description(p.oid, 'pg_proc') FROM pg_proc p
-		WHERE p.pronamespace = 'migrate'::regnamespace},
-	relations => q{SELECT c.oid::regclass, c.relkind, c.relacl, obj_description(c.oid, 'pg_class'), pg_get_viewdef(c.oid), pg_get_indexdef(c.oid)
-		FROM pg_class c WHERE c.relnamespace = 'migrate'::regnamespace},
-	columns => q{SELECT a.attrelid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attacl, pg_get_expr(d.adbin, d.adrelid),
-		col_description(a.attrelid, a.attnum)
-		FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		WHERE c.relnamespace = 'migrate'::regnamespace AND NOT a.attisdropped AND c.relkind <> 'i'},
-	constraints => q{SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'migrate'::regnamespace},
-	types => q{SELECT oid::regtype, typtype, typacl, obj_description(oid, 'pg_type') FROM pg_type WHERE typnamespace = 'migrate'::regnamespace},
-	members => q{SELECT pg_describe_object(classid, objid, 0) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'dbmigrate')},
-	dumped => q{SELECT unnest(extconfig)::regclass::text, unnest(extcondition) FROM pg_extension WHERE extname = 'dbmigrate'});
-sub lines
+# Versions that there are not: before the first that is served, and others.
+foreach my $case (
+	[ '0.9', "too old for its library\nDETAIL: .* is version 0.9; .* version \Q$current\E, and serves .* from .* on.\nHINT:  ALTER EXTENSION dbmigrate UPDATE;" ],
+	[ '999.0', "in this session is too old\nDETAIL: .* is version 999.0, .*\nHINT:  Connect again" ],
+	[ 'next', "in this session is too old\nDETAIL: .* is version next, .*\nHINT:  Connect again" ])
 {
-	my ($database, $sql) = @_;
-	return join "\n", sort split /\n/, query($database, $sql);
+	my ($version, $words) = @$case;
+	my (undef, undef, $err) = $node->psql('people',
+		"BEGIN; UPDATE pg_extension SET extversion = '$version' WHERE extname = 'dbmigrate'; SELECT migrate.require('1')");
+	like($err, qr/^psql:<stdin>:1: ERROR:  .*$words/m, "version $version is not served");
 }
-is(lines('old', $catalogs{$_}), lines('fresh', $catalogs{$_}), "updated and fresh have the same $_") foreach sort keys %catalogs;
 
-command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$tmp/output", '-f', "$tmp/dump.sql", '-d', $node->connstr('restored') ],
-	'the dump of 1.0 restores into 1.1');
-is(query('restored', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), '1.1', 'as 1.1');
-is(query('restored', 'SELECT a.target_schema, a.project, a.id, a.position, a.statements, a.checksum FROM migrate.applied a ORDER BY position'), $before, 'with its state');
-is(query('restored', q{SELECT count(*) FROM migrate.status()}, 'reader'), '2', 'and its grants');
-is(lines('restored', $catalogs{$_}), lines('old', $catalogs{$_}), "and the same $_") foreach sort keys %catalogs;
+my %before = catalogs($node, 'people');
+$node->safe_psql('people', slurp_file("$FindBin::RealBin/../next/refill.sql"), extra_params => ['-1']);
+same_catalogs($node, 'people', \%before, 'emptied and filled again');
 
-# The old files come back: a database that is ahead of them is told so
+# The next library, with the present SQL
 
-is(query('untouched', q{SELECT version FROM migrate.status() WHERE state = 'pending'}), '2', 'another database is still at 1.0');
-install("$tmp/dbmigrate.so", $installed[1]);
-($out, $err) = ($node->psql('old', 'SELECT migrate.require()'))[1, 2];
-like($err, qr/different versions.*Connect again; if that does not help, the server has the library of an older version/s, 'a library that was taken back');
+my @old = map { session('people') } 1 .. 3;
+install_next($installation, $node->safe_psql('people', q{SELECT pg_get_functiondef('migrate.state'::regproc)}));
+my $new = session('people');
 
+like(says($old[0], $_), qr/\Aadded\z|^3\|/m, "a session with the old library goes on: $_")
+  foreach q{SELECT migrate.add('3', 'three', 'CREATE TABLE three ()', 'DROP TABLE three')}, 'SELECT version, name FROM migrate.apply()';
+
+foreach my $case (
+	[ q{SELECT migrate.add('4', 'four', 'CREATE TABLE four ()', 'DROP TABLE four')}, 'added' ],
+	[ q{SELECT version, state FROM migrate.pending()}, '4|pending' ],
+	[ q{SELECT count(*) FROM migrate.apply()}, '1' ],
+	[ q{SELECT migrate.require('4'), migrate.require()}, '|' ],
+	[ q{SELECT * FROM migrate.status() WHERE version = '4'}, qr/\A4\|four\|applied\|[^|]+\|[^|]+\|[^|]+\|t\z/ ],
+	[ q{SELECT * FROM migrate.status('tenant') WHERE version = '1'}, qr/\A1\|one\|applied\|/ ],
+	[ q{SELECT version, action FROM migrate.redo()}, "4|rollback\n4|apply\n|apply" ],
+	[ q{SELECT * FROM migrate.adopt('public.nothing')}, qr/ERROR:  42P01:/ ],
+	[ q{SELECT migrate.version('', 'other')}, '1' ])
+{
+	my ($sql, $answer) = @$case;
+	like(says($new, $sql), ref $answer ? $answer : qr/\A\Q$answer\E\z/, "the next library serves the present SQL: $sql");
+}
+is(says($new, q{BEGIN; DO $$
+	DECLARE f record; BEGIN
+	    FOR f IN SELECT pg_get_functiondef(p.oid) AS definition FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	              WHERE p.pronamespace = 'migrate'::regnamespace AND l.lanname = 'c' LOOP EXECUTE f.definition; END LOOP; END $$; ROLLBACK}),
+	'', 'it has all C functions of the present SQL');
+
+# The update, between a run that ends first and a call that comes meanwhile
+
+like(says($old[0], 'ALTER EXTENSION dbmigrate UPDATE'), $no_symbol, 'a session with the old library cannot update');
+is($node->safe_psql('people', q{SELECT extversion FROM pg_extension WHERE extname = 'dbmigrate'}), $current, '... and nothing has changed');
+
+sub wait_for_waiters
+{
+	my ($n) = @_;
+
+	$node->poll_query_until('people', "SELECT count(*) = $n FROM pg_locks WHERE NOT granted AND locktype = 'object'")
+	  or die "nobody waits";
+	return;
+}
+
+my $update = session('people');
+$new->query_safe('PREPARE every AS SELECT * FROM migrate.status(); PREPARE listed AS SELECT version, state FROM migrate.status()');
+is(says($new, q{BEGIN; SELECT migrate.add('5', 'five', 'SELECT 1; SELECT 2', ''); SELECT version FROM migrate.apply()}), "added\n5", 'a run is in progress');
+$update->query_until(qr/begins/, "\\echo begins\nALTER EXTENSION dbmigrate UPDATE;\n");
+wait_for_waiters(1);
+$old[1]->query_until(qr/begins/, "\\echo begins\nSELECT migrate.add('6', 'six', 'SELECT 1');\n");
+wait_for_waiters(2);
+my %kept = map { $_ => says($new, $rows{$_}) } keys %rows;
+is(says($new, q{SELECT count(*) FROM migrate.status() WHERE version = '5'; COMMIT}), '1', '... and ends as it began');
+is(says($update, 'SELECT 1'), '1', 'then the extension is updated');
+like(says($old[1], 'SELECT 1'), $too_old, 'who came meanwhile is told to connect again');
+same_rows($node, 'people', \%kept, 'kept by the update');
+
+# Sessions of before the update
+
+like(says($old[2], $_), $too_old, "the old library: $_")
+  foreach q{SELECT migrate.add('6', 'six', 'SELECT 1')}, 'SELECT * FROM migrate.apply()', q{SELECT migrate.approve('1')},
+  q{SELECT * FROM migrate.status('tenant')}, 'SELECT * FROM migrate.adopt()', q{SELECT * FROM migrate.rollback()};
+is(says($old[2], 'SELECT count(*) > 5 FROM migrate.status()'), 't', '... where no C function looks, it answers');
+like(says($old[2], 'SELECT migrate.require()'), $no_symbol, 'under another symbol: words of the server');
+says($old[2], "\\connect\n\\set VERBOSITY verbose");
+like(says($old[2], 'SELECT migrate.require()'), qr/NOTICE:  00000: version \Q$next\E looks$/m, 'after \connect all is well');
+
+like(says($new, 'EXECUTE listed'), qr/^5\|applied$/m, 'what a client prepared with a list of columns goes on');
+like(says($new, 'EXECUTE every'), qr/ERROR:  0A000: cached plan must not change result type/, 'with * it breaks');
+like(says($new, 'EXECUTE every'), qr/ERROR:  0A000: cached plan must not change result type/, '... and stays broken');
+is(says($new, 'DEALLOCATE every; PREPARE every AS SELECT * FROM migrate.status(); EXECUTE every') =~ /^5\|five\|applied\|.*\|2$/m, 1,
+	'... until it is prepared anew');
+is(says($new, q{SELECT migrate.add('6', 'six', 'SELECT 1', ''); SELECT version FROM migrate.apply(); SELECT version FROM migrate.rollback()}), "added\n6\n6",
+	'the next library goes on with plans of before');
+
+# The same as a fresh one
+
+my $more = 'GRANT EXECUTE ON FUNCTION migrate.remarks TO reader';
+$node->safe_psql('people', $more);
+create('fresh');
+$node->safe_psql('fresh', $more);
+my %fresh = catalogs($node, 'fresh');
+like($fresh{'the extension'}, qr/\A\Q$next\E\|.*run_remark/, 'the next version is installed');
+same_catalogs($node, 'people', \%fresh, 'updated and fresh are the same');
+is($node->safe_psql('fresh', q{SELECT string_agg(DISTINCT proname, ' ') FROM (
+	SELECT proname FROM pg_proc WHERE pronamespace = 'migrate'::regnamespace GROUP BY 1 HAVING count(*) > 1) x}), '', 'no function name is overloaded');
+my %has = map { $_ => 1 } split /\n/, $node->safe_psql('fresh', $arguments);
+is(join("\n", grep { !$has{$_} } split /\n/, $functions), '', 'no function has lost its arguments');
+
+# The update as a migration
+$node->safe_psql('postgres', 'CREATE DATABASE scripted');
+is($node->safe_psql('scripted', qq{
+	CREATE EXTENSION dbmigrate VERSION '$current';
+	SELECT migrate.add('1', 'one', 'CREATE TABLE one ()', 'DROP TABLE one');
+	SELECT migrate.add('2', 'update', 'ALTER EXTENSION dbmigrate UPDATE', '');
+	SELECT migrate.add('3', 'three', 'CREATE TABLE three ()', 'DROP TABLE three');
+	SELECT version, name, action, statements FROM migrate.apply();
+	SELECT version, statements FROM migrate.status()}),
+	"added\nadded\nadded\n1|one|apply|1\n2|update|apply|1\n3|three|apply|1\n1|1\n2|1\n3|1", 'a migration updates the extension');
+
+# A dump of the present version, in a server that makes the next one
+
+sub restored
+{
+	my ($database, $file) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	my ($out, $err) = run_command([ "$installation/bin/psql", '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', "$folder/output",
+			'-f', $file, '-d', $node->connstr($database) ]);
+	is($err, '', "$database: restored without a word");
+	return;
+}
+
+restored('from_present', "$folder/present");
+same_rows($node, 'from_present', \%present, 'restored from the present version');
+$node->safe_psql('from_present', $more);
+same_catalogs($node, 'from_present', \%fresh, 'restored from the present version');
+
+system_or_bail("$installation/bin/pg_dump", '-d', $node->connstr('people'), '-f', "$folder/next");
+restored('from_next', "$folder/next");
+same_rows($node, 'from_next', { rows($node, 'people') }, 'restored from an updated one');
+same_catalogs($node, 'from_next', \%fresh, 'restored from an updated one');
+
+foreach my $database ('people', 'from_present', 'from_next')
+{
+	is(as('reader', $database, q{SELECT statements FROM migrate.status() WHERE version = '1'}), '1', "$database: the reader sees what is new");
+	is(as('author', $database, q{SELECT migrate.add('7', 'seven', 'CREATE TABLE seven ()', 'DROP TABLE seven')}), 'added', "$database: the author registers");
+	$node->safe_psql($database, q{SELECT migrate.approve('7')});
+	like(as('deployer', $database, 'SELECT version FROM migrate.apply()'), qr/^7$/m, "$database: the deployer applies");
+}
+
+$_->quit foreach @old, $new, $update;
 $node->stop;
 done_testing();

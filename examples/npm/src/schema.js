@@ -24,13 +24,19 @@ export async function requireSchema(client) {
 const remedies = {
   '55000': 'npm run migrate:up',
   '3F000': 'dbmigrate init, as a superuser, creates the extension in this database',
-  '42883': 'the extension in this database is too old: ALTER EXTENSION dbmigrate UPDATE',
+  '42883': 'the extension in this database and the library of this session have different versions: '
+    + 'connect again, a pooler too; if that does not help, ALTER EXTENSION dbmigrate UPDATE',
   '42501': 'GRANT USAGE ON SCHEMA migrate TO ...; GRANT EXECUTE ON FUNCTION migrate.require TO ...',
 };
+
+// Where the extension itself is the trouble, no migration helps, and the server knows what does.
+function remedy(error) {
+  return /extension "dbmigrate"/.test(error.message) ? error.hint : remedies[error.code];
+}
 
 export function explain(error) {
   const lines = [`not started: ${error.message || error.code}`];
   if (error.detail) lines.push(`detail: ${error.detail}`);
-  if (remedies[error.code]) lines.push(`hint: ${remedies[error.code]}`);
+  if (remedy(error)) lines.push(`hint: ${remedy(error)}`);
   return lines.join('\n');
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * problem.c
+ * scripttrouble.c
  *	  What is wrong with a script, found without running it.
  *
  *-------------------------------------------------------------------------
@@ -15,26 +15,26 @@
 
 static char *clip_message(const char *message);
 
-/* A problem with the text from "start" on, "len" bytes of which are quoted. */
-DbmProblem *
-dbm_problem(DbmScript *script, int sqlerrcode, const char *message, int start, int len)
+/* A trouble with the text from "start" on, "len" bytes of which are quoted. */
+DbmTrouble *
+dbm_script_trouble(DbmScript *script, int sqlerrcode, const char *message, int start, int len)
 {
-	DbmProblem *problem = MemoryContextAllocZero(script->context, sizeof(DbmProblem));
+	DbmTrouble *trouble = MemoryContextAllocZero(script->context, sizeof(DbmTrouble));
 
-	problem->sqlerrcode = sqlerrcode;
-	problem->message = message;
-	problem->start = start;
-	problem->len = len;
-	problem->position = start;
-	problem->line = 1 + dbm_count_lines(script->text, 0, start);
-	return problem;
+	trouble->sqlerrcode = sqlerrcode;
+	trouble->message = message;
+	trouble->start = start;
+	trouble->len = len;
+	trouble->position = start;
+	trouble->line = 1 + dbm_lines_count(script->text, 0, start);
+	return trouble;
 }
 
 /* A psql command, or what looks like one, at byte "at". */
-DbmProblem *
-dbm_problem_psql_command(DbmScript *script, int at)
+DbmTrouble *
+dbm_script_trouble_psql_command(DbmScript *script, int at)
 {
-	DbmProblem *problem;
+	DbmTrouble *trouble;
 	const char *command = script->text + at;
 	int			start = at;
 	int			len = strcspn(command + 1, " \t\r\n;\\") + 1;
@@ -43,35 +43,35 @@ dbm_problem_psql_command(DbmScript *script, int at)
 	while (start > 0 && strchr("\r\n", script->text[start - 1]) == NULL)
 		start--;
 	len = pg_mbcliplen(command, len, 64);
-	problem = dbm_problem(script, ERRCODE_SYNTAX_ERROR,
+	trouble = dbm_script_trouble(script, ERRCODE_SYNTAX_ERROR,
 						  psprintf("psql command \"%.*s\" in a migration", len, command),
 						  start, at + strcspn(command, "\r\n") - start);
-	problem->position = at;
-	problem->hint = "A migration runs inside the server, which has no psql commands; "
+	trouble->position = at;
+	trouble->hint = "A migration runs inside the server, which has no psql commands; "
 		"only \\restrict and \\unrestrict lines and the \\. after COPY data are understood.  "
 		"Write the SQL itself.";
 	if (command[1] == '.' &&
 		memchr(script->text, '\r', script->len) && !memchr(script->text, '\n', script->len))
-		problem->hint = "The lines of this text end with carriage returns alone, "
+		trouble->hint = "The lines of this text end with carriage returns alone, "
 			"so that the \\. behind COPY data is not found.  "
 			"Convert the file: tr '\\r' '\\n' < old.sql > new.sql";
 	MemoryContextSwitchTo(caller);
-	return problem;
+	return trouble;
 }
 
 /* A transaction statement that is not half of a plain pair. */
-DbmProblem *
-dbm_problem_transaction(DbmScript *script, const DbmStatement *statement)
+DbmTrouble *
+dbm_script_trouble_transaction(DbmScript *script, const DbmStatement *statement)
 {
-	DbmProblem *problem;
+	DbmTrouble *trouble;
 
-	problem = dbm_problem(script, ERRCODE_INVALID_TRANSACTION_TERMINATION,
+	trouble = dbm_script_trouble(script, ERRCODE_INVALID_TRANSACTION_TERMINATION,
 						  "transaction control statements are not allowed in a migration",
 						  statement->start, statement->len);
-	problem->statement = statement - script->statements + 1;
-	problem->detail = "Only BEGIN and COMMIT in balanced pairs, without options and not nested, are skipped over.";
-	problem->hint = "Remove the statement: a migration runs in the transaction of whoever applies it.";
-	return problem;
+	trouble->statement = statement - script->statements + 1;
+	trouble->detail = "Only BEGIN and COMMIT in balanced pairs, without options and not nested, are skipped over.";
+	trouble->hint = "Remove the statement: a migration runs in the transaction of whoever applies it.";
+	return trouble;
 }
 
 /*
@@ -79,33 +79,33 @@ dbm_problem_transaction(DbmScript *script, const DbmStatement *statement)
  * counts characters from "base", where the text it was given begins: the
  * present window or one statement.
  */
-DbmProblem *
-dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
+DbmTrouble *
+dbm_script_trouble_from_error(DbmScript *script, const ErrorData *edata, int base,
 					   int statement, int start, int len)
 {
 	MemoryContext caller = MemoryContextSwitchTo(script->context);
-	DbmProblem *problem;
+	DbmTrouble *trouble;
 
 	/* "unterminated ... at or near" quotes all the rest of the text */
-	problem = dbm_problem(script, edata->sqlerrcode, clip_message(edata->message), start, len);
+	trouble = dbm_script_trouble(script, edata->sqlerrcode, clip_message(edata->message), start, len);
 	if (edata->detail)
-		problem->detail = pstrdup(edata->detail);
+		trouble->detail = pstrdup(edata->detail);
 	if (edata->hint)
-		problem->hint = pstrdup(edata->hint);
-	problem->statement = statement;
+		trouble->hint = pstrdup(edata->hint);
+	trouble->statement = statement;
 	if (edata->cursorpos > 0)
 	{
 		const char *p = script->text + base;
 
 		for (int i = 1; i < edata->cursorpos && *p; i++)
 			p += pg_mblen(p);
-		problem->position = p - script->text;
-		problem->line = 1 + dbm_count_lines(script->text, 0, problem->position);
-		if (*p == ':' && problem->hint == NULL)
-			problem->hint = "psql variables are not substituted in a migration.";
+		trouble->position = p - script->text;
+		trouble->line = 1 + dbm_lines_count(script->text, 0, trouble->position);
+		if (*p == ':' && trouble->hint == NULL)
+			trouble->hint = "psql variables are not substituted in a migration.";
 	}
 	MemoryContextSwitchTo(caller);
-	return problem;
+	return trouble;
 }
 
 /*
@@ -113,7 +113,7 @@ dbm_problem_from_error(DbmScript *script, const ErrorData *edata, int base,
  * on.  The scanner and the parser raise errors of these classes only.
  */
 bool
-dbm_problem_is_about_text(const ErrorData *edata)
+dbm_error_is_about_text(const ErrorData *edata)
 {
 	int			category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
 
@@ -121,21 +121,6 @@ dbm_problem_is_about_text(const ErrorData *edata)
 		category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
-}
-
-/* The number of line ends in text[from .. to): LF, CR LF, or CR alone. */
-int
-dbm_count_lines(const char *text, int from, int to)
-{
-	const char *end = text + to;
-	int			lines = 0;
-
-	for (const char *p = text + from; (p = memchr(p, '\n', end - p)) != NULL; p++)
-		lines++;
-	for (const char *p = text + from; (p = memchr(p, '\r', end - p)) != NULL; p++)
-		if (p[1] != '\n')
-			lines++;
-	return lines;
 }
 
 static char *
