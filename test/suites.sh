@@ -24,13 +24,14 @@ count_regress() {
 }
 
 count_tap() {
-    local all bad
+    local all bad died
     all=$(sed -n 's/^Files=[0-9]*, Tests=\([0-9]*\),.*/\1/p' "$log" | tail -1)
     bad=$(grep -cE '^not ok ' "$log")
+    died=$(grep -c '^  Parse errors:' "$log")
     all=${all:-0}
     passed=$((passed + all - bad))
-    failed=$((failed + bad))
-    if [ "$1" != 0 ] && [ "$bad" = 0 ] || [ "$all" = 0 ]; then failed=$((failed + 1)); fi
+    failed=$((failed + bad + died))
+    if [ "$1" != 0 ] && [ "$((bad + died))" = 0 ] || [ "$all" = 0 ]; then failed=$((failed + 1)); fi
 }
 
 run_suite() {
@@ -56,8 +57,8 @@ tap() {
 show_logs() {
     local file
     sed -n 's/^\(.*\.pl\) *(Wstat: .*/\1/p' "$log" | while read -r file; do
-        echo "== $file: the end of its log"
-        tail -n 30 "tmp_check/log/regress_log_$(basename "$file" .pl)"
+        file=tmp_check/log/regress_log_$(basename "$file" .pl)
+        if [ -f "$file" ]; then echo "== the end of $file" && tail -n 30 "$file"; fi
     done
 }
 
