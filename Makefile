@@ -14,12 +14,12 @@ OUR_HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 DATA = $(wildcard sql/dbmigrate--*.sql)
 SCRIPTS = bin/dbmigrate
 
-REGRESS        = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS       ?= $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=$(srcdir)/test
-ISOLATION      = $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
+ISOLATION     ?= $(sort $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
 TAP_TESTS      = 1
-PROVE_TESTS    = test/t/*.pl
+PROVE_TESTS   ?= test/t/*.pl
 
 # The control file is the one place of the version.
 EXTVERSION   = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dbmigrate.control)
