@@ -9,14 +9,11 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CommandTest;
-use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_server(streaming => 1);
 my $bindir = $node->config_data('--bindir');
-my $nothing = qr/^$/;
 
 # Who may run, but not ask for the version; and who has the README's grants.
 {
@@ -108,8 +105,7 @@ foreach my $how ('lost', 'INT', 'TERM twice')
 	$node->reload;
 	$node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = 'nobody'}) or die;
 	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'sh', $command, 'up' ], '<', \undef, '>', \$out, '2>', \$err,
-		init => sub { chdir $work; $SIG{INT} = 'DEFAULT' });
+	my $run = start_command(\$out, \$err, 'up');
 	my $waits = q{FROM pg_stat_activity WHERE datname = 'unknown' AND wait_event = 'SyncRep'};
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 $waits") or die 'COMMIT does not wait';
 	if ($how eq 'lost') { $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $waits") }
@@ -171,8 +167,7 @@ foreach my $how ('lost', 'INT', 'TERM twice')
 	put('migrations/001_a.sql', "SELECT 1;\n");
 	put('migrations/002_b.sql', "SELECT pg_sleep(300);\n");
 	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'sh', $command, 'up' ], '<', \undef, '>', \$out, '2>', \$err,
-		init => sub { chdir $work }, IPC::Run::timeout(60));
+	my $run = start_command(\$out, \$err, 'up');
 	$run->pump until $out =~ /^applied 001 a\n/;
 	pass('the first is shown while the second runs');
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = 'live'});
