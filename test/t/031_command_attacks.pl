@@ -235,10 +235,25 @@ query(q{SELECT migrate.add(NULL, 'forged', 'SELECT 1')});
 foreach my $what (sort keys %bad)
 {
 	rename_repeatable($bad{$what});
-	is_harmless("$what in a name", $_) foreach qw(status pending up);
+	is_harmless("$what in a name", $_) foreach qw(status pending);
+	($code, $out, $err) = is_harmless("$what in a name", 'up');
+	my ($forget) = $err =~ /^  \S.*? (SELECT migrate\.remove\(.*\);)$/m;
+	ok($forget, "$what in a name: a command is shown that forgets it") or diag($err);
+	is(query("BEGIN; $forget; SELECT count(*) FROM migrate.migration WHERE version IS NULL; ROLLBACK"), "\n0", '... and forgets it') if $forget;
 	($code, $out, $err) = is_harmless("$what in a name", 'status', '--json');
 	is_deeply(decode_json($out)->{status}{pendingMigrations}, [ Encode::decode('UTF-8', "R__$bad{$what}") ], "$what in JSON is the same");
 }
+query(q{SELECT migrate.add('010', 'x', 'SELECT 1', project => 'billing')});
+foreach my $what (qw(isolate override))
+{
+	my $project = "it's $bad{$what}" =~ s/'/''/gr;
+	query("UPDATE migrate.migration SET project = '$project' WHERE project <> ''");
+	($code, $out, $err) = is_harmless("$what in a project", 'up', '--project', "it's $bad{$what}");
+	my ($forget) = $err =~ /^  010 x +(SELECT migrate\.remove\('010', project => .*\);)$/m;
+	ok($forget, "$what in a project: a command is shown that forgets") or diag($err);
+	is(query("BEGIN; $forget; SELECT count(*) FROM migrate.migration WHERE project <> ''; ROLLBACK"), "\n0", '... what is there') if $forget;
+}
+query(q{DELETE FROM migrate.migration WHERE project <> ''});
 rename_repeatable("z\n\x1forphan\x1f003 cleanup\x1fALTER ROLE author SUPERUSER; --'\a\x7f");
 is_harmless('a forged list', $_) foreach qw(status pending version);
 ($code, $out, $err) = is_harmless('a forged list', 'up');
