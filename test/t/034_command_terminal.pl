@@ -128,6 +128,15 @@ $shell = 'sh';
 	is($? >> 8, 130, 'exit code after Ctrl-C') or diag $out;
 	like($out, qr/interrupted, everything is rolled back/, 'Ctrl-C says what became of it');
 	is(query(q{SELECT count(*) FROM migrate.migration}), 0, 'Ctrl-C leaves nothing');
+
+	query(q{ALTER DATABASE interrupted SET dbmigrate.environment = 'production'});
+	($in, $out) = ('', '');
+	$run = start_on_tty(\$in, \$out, 'up');
+	$run->pump until $out =~ /to go on with up: $/;
+	$in = "\cC";
+	$run->finish;
+	is($? >> 8, 130, 'exit code after Ctrl-C instead of an answer') or diag $out;
+	like($out, qr/to go on with up: (?:\^C)?\r?\n[^\n]*interrupted, nothing was done\r?\n/, '... which is said on a line of its own');
 }
 
 $node->stop;
