@@ -3,29 +3,82 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION dbmigrate" to load this file. \quit
 
+-- In this order: what the functions return, tables, the state of each migration,
+-- functions to register, to run, to know and to take over, privileges.  What is
+-- for the extension's own use stands under "Internal" and says so in its comment.
+
 -- A schema of our own, made here and not by the control file: one that is
 -- already there is an error, so that nobody can plant objects beside ours.
 CREATE SCHEMA migrate;
 COMMENT ON SCHEMA migrate IS 'schema migrations: what is registered, what is applied, what happened';
 
 --
--- What the tables need
+-- Types: what the functions return.  They have a name, so that a later version
+-- adds columns with ALTER TYPE, and no function has to be dropped for that, nor
+-- the grants on it.
+--
+
+CREATE TYPE migrate.migration_status AS (
+    version      text,
+    name         text,
+    state        text,
+    applied_at   timestamptz,
+    applied_by   text,
+    duration     interval,
+    can_rollback boolean
+);
+COMMENT ON TYPE migrate.migration_status IS 'what migrate.status() returns';
+
+CREATE TYPE migrate.pending_migration AS (
+    version text,
+    name    text,
+    state   text
+);
+COMMENT ON TYPE migrate.pending_migration IS 'what migrate.pending() returns';
+
+CREATE TYPE migrate.migration_run AS (
+    version    text,
+    name       text,
+    action     text,
+    statements bigint,
+    rows       bigint,
+    duration   interval
+);
+COMMENT ON TYPE migrate.migration_run IS 'what migrate.apply(), rollback() and redo() return';
+
+CREATE TYPE migrate.registered_file AS (
+    version text,
+    name    text,
+    result  text,
+    format  text,
+    file    text,
+    detail  text
+);
+COMMENT ON TYPE migrate.registered_file IS 'what migrate.add_file(), add_files() and load() return';
+
+CREATE TYPE migrate.adopted_migration AS (
+    version    text,
+    name       text,
+    result     text,
+    applied_at timestamptz,
+    applied_by text,
+    detail     text
+);
+COMMENT ON TYPE migrate.adopted_migration IS 'what migrate.adopt() returns';
+
+--
+-- Internal: what tables and states are computed with
 --
 
 CREATE FUNCTION migrate.version_key(version text) RETURNS numeric[]
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_version_key';
-COMMENT ON FUNCTION migrate.version_key(text) IS 'the form in which versions are compared';
+COMMENT ON FUNCTION migrate.version_key(text) IS 'the form in which versions are compared; internal';
 
 CREATE FUNCTION migrate.script_sha256(script text) RETURNS bytea
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_script_sha256';
-COMMENT ON FUNCTION migrate.script_sha256(text) IS 'SHA-256 of the exact bytes of a script';
-
-CREATE FUNCTION migrate.environment() RETURNS text
-LANGUAGE C STABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'dbmigrate_environment';
-COMMENT ON FUNCTION migrate.environment() IS 'the environment of this database: dbmigrate.environment, which only superusers set; empty if nobody has';
+COMMENT ON FUNCTION migrate.script_sha256(text) IS 'SHA-256 of the exact bytes of a script; internal';
 
 --
 -- Tables
@@ -197,6 +250,7 @@ COMMENT ON COLUMN migrate.target_schema.held_objects IS 'something was in it; if
 CREATE SEQUENCE migrate.run_seq;
 COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
 
+-- A dump holds all of it: what is applied is data.
 SELECT pg_catalog.pg_extension_config_dump('migrate.migration', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.approval', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.applied', '');
@@ -212,9 +266,17 @@ CREATE VIEW migrate.schema_migrations AS
 COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
 
 --
--- What the functions return.  Types with a name, so that a later version adds
--- columns with ALTER TYPE, and no function has to be dropped for that, nor the
--- grants on it.
+-- What this database is, which decides where migrations run
+--
+
+CREATE FUNCTION migrate.environment() RETURNS text
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_environment';
+COMMENT ON FUNCTION migrate.environment() IS 'the environment of this database: dbmigrate.environment, which only superusers set; empty if nobody has';
+
+--
+-- Internal: what state each migration is in.  The one definition: the functions
+-- below and those in C read it.  STABLE, so that it is merged into their queries.
 --
 
 CREATE TYPE migrate.migration_state AS (
@@ -249,60 +311,7 @@ CREATE TYPE migrate.migration_state AS (
     down_author  text,
     down_sha256  bytea
 );
-COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns';
-
-CREATE TYPE migrate.migration_status AS (
-    version      text,
-    name         text,
-    state        text,
-    applied_at   timestamptz,
-    applied_by   text,
-    duration     interval,
-    can_rollback boolean
-);
-COMMENT ON TYPE migrate.migration_status IS 'what migrate.status() returns';
-
-CREATE TYPE migrate.pending_migration AS (
-    version text,
-    name    text,
-    state   text
-);
-COMMENT ON TYPE migrate.pending_migration IS 'what migrate.pending() returns';
-
-CREATE TYPE migrate.migration_run AS (
-    version    text,
-    name       text,
-    action     text,
-    statements bigint,
-    rows       bigint,
-    duration   interval
-);
-COMMENT ON TYPE migrate.migration_run IS 'what migrate.apply(), rollback() and redo() return';
-
-CREATE TYPE migrate.registered_file AS (
-    version text,
-    name    text,
-    result  text,
-    format  text,
-    file    text,
-    detail  text
-);
-COMMENT ON TYPE migrate.registered_file IS 'what migrate.add_file(), add_files() and load() return';
-
-CREATE TYPE migrate.adopted_migration AS (
-    version    text,
-    name       text,
-    result     text,
-    applied_at timestamptz,
-    applied_by text,
-    detail     text
-);
-COMMENT ON TYPE migrate.adopted_migration IS 'what migrate.adopt() returns';
-
---
--- What state each migration is in.  The one definition: the functions below
--- and those in C read it.  STABLE, so that it is merged into their queries.
---
+COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns; internal';
 
 CREATE FUNCTION migrate.state(schema text, project text)
 RETURNS SETOF migrate.migration_state

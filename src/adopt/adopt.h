@@ -72,7 +72,7 @@ typedef enum DbmToolColumn
 	DBM_COLUMN_UNDONE			/* when it was rolled back */
 } DbmToolColumn;
 
-#define DBM_TOOL_COLUMNS 10
+#define DBM_COLUMNS 10
 
 /* Another tool's history table. */
 typedef struct DbmToolTable
@@ -87,7 +87,7 @@ typedef struct DbmToolTable
 	const char *shape;			/* what of its definition must not change */
 	DbmTool		tool;
 	const char *tool_name;		/* NULL if it is no tool with a name */
-	const char *columns[DBM_TOOL_COLUMNS];	/* NULL where there is none */
+	const char *columns[DBM_COLUMNS];	/* NULL where there is none */
 	const char *all_columns;	/* as a list */
 } DbmToolTable;
 

@@ -273,7 +273,7 @@ may_select(const DbmToolTable *table, Oid role)
 {
 	if (pg_class_aclcheck(table->oid, role, ACL_SELECT) == ACLCHECK_OK)
 		return true;
-	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
+	for (int i = 0; i < DBM_COLUMNS; i++)
 		if (table->columns[i] &&
 			pg_attribute_aclcheck(table->oid, get_attnum(table->oid, table->columns[i]), role,
 								  ACL_SELECT) != ACLCHECK_OK)

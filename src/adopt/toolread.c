@@ -28,8 +28,8 @@
 typedef struct Reader
 {
 	const DbmToolTable *table;
-	int			columns[DBM_TOOL_COLUMNS];
-	Oid			types[DBM_TOOL_COLUMNS];
+	int			columns[DBM_COLUMNS];
+	Oid			types[DBM_COLUMNS];
 	uint64		row;
 } Reader;
 
@@ -73,7 +73,7 @@ start(Reader *reader, const DbmToolTable *table)
 	memset(reader, 0, sizeof(Reader));
 	reader->table = table;
 	initStringInfo(&sql);
-	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
+	for (int i = 0; i < DBM_COLUMNS; i++)
 		if (table->columns[i])
 		{
 			reader->columns[i] = ++n;
@@ -82,7 +82,7 @@ start(Reader *reader, const DbmToolTable *table)
 		}
 	appendStringInfo(&sql, " FROM %s t", table->ref);
 	dbm_tool_query(table, sql.data);
-	for (int i = 0; i < DBM_TOOL_COLUMNS; i++)
+	for (int i = 0; i < DBM_COLUMNS; i++)
 		if (reader->columns[i])
 			reader->types[i] = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, reader->columns[i]));
 }

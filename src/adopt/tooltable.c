@@ -42,7 +42,7 @@ typedef struct Layout
 	bool		exact;			/* no other columns */
 	bool		needs_name;		/* too common to be searched for */
 	const char *required[MAX_REQUIRED];
-	const char *columns[DBM_TOOL_COLUMNS];
+	const char *columns[DBM_COLUMNS];
 } Layout;
 
 typedef struct Columns

@@ -7,9 +7,11 @@
  * A token that begins with a letter, "_" or a byte above 127 and holds no
  * quote is a word: its ASCII letters count in lower case, as the server folds
  * them.  All else counts as written: quoted identifiers, literals with their
- * prefix, dollar quotes with their tag, numbers, parameters, operators.  The N
- * of a national string is a word of its own to the scanner, so that N'x' counts
- * as N 'x' does, which means something else where a type is called n.
+ * prefix, dollar quotes with their tag, numbers, parameters, operators.  Where
+ * a literal goes on in another line, the white space and the comments between
+ * its parts count as one line feed.  The N of a national string is a word of
+ * its own to the scanner, so that N'x' counts as N 'x' does, which means
+ * something else where a type is called n.
  *
  * Nothing of it depends on keywords, locale, the server's version or the
  * session's settings; texts in another encoding count as UTF-8.
@@ -39,7 +41,11 @@ struct DbmChecksum
 };
 
 static bool is_word(const char *bytes, int len);
+static int	literal_prefix(const char *bytes, int len);
 static void add_token(DbmChecksum *checksum, const char *bytes, int len, bool lower);
+static void add_literal(DbmChecksum *checksum, const char *bytes, int len);
+static int	literal_part(const char *bytes, int len, bool has_escapes);
+static int	literal_gap(const char *bytes, int len);
 static void add_data(DbmChecksum *checksum, const char *bytes, int len);
 static void add_bytes(DbmChecksum *checksum, const char *bytes, int len);
 static void add_byte(DbmChecksum *checksum, uint8 byte);
@@ -98,7 +104,10 @@ dbm_checksum_add(DbmChecksum *checksum, const char *bytes, int len)
 {
 	char	   *converted = dbm_checksum_utf8(bytes, &len);
 
-	add_token(checksum, converted, len, is_word(converted, len));
+	if (literal_prefix(converted, len) >= 0)
+		add_literal(checksum, converted, len);
+	else
+		add_token(checksum, converted, len, is_word(converted, len));
 	add_byte(checksum, '\0');
 	if (converted != bytes)
 		pfree(converted);
@@ -194,6 +203,75 @@ is_word(const char *bytes, int len)
 			return false;
 	}
 	return true;
+}
+
+/* How long is what stands before the quote of a literal?  -1 if it is none. */
+static int
+literal_prefix(const char *bytes, int len)
+{
+	int			at = 0;
+
+	if (len > 2 && (bytes[0] == 'U' || bytes[0] == 'u') && bytes[1] == '&')
+		at = 2;
+	else if (len > 1 && bytes[0] != '\0' && strchr("EeBbXx", bytes[0]))
+		at = 1;
+	return at < len && bytes[at] == '\'' ? at : -1;
+}
+
+/* A literal, which may have several parts. */
+static void
+add_literal(DbmChecksum *checksum, const char *bytes, int len)
+{
+	int			prefix = literal_prefix(bytes, len);
+	bool		has_escapes = prefix == 1 && (bytes[0] == 'E' || bytes[0] == 'e');
+	int			at = prefix;
+
+	for (;;)
+	{
+		int			end = at + literal_part(bytes + at, len - at, has_escapes);
+
+		add_token(checksum, bytes + at - prefix, end - at + prefix, false);
+		if (end == len)
+			break;
+		prefix = 0;
+		at = end + literal_gap(bytes + end, len - end);
+		add_byte(checksum, '\n');
+	}
+}
+
+/* How long is the part of a literal that begins here with its quote? */
+static int
+literal_part(const char *bytes, int len, bool has_escapes)
+{
+	for (int at = 1; at < len; at++)
+	{
+		if (bytes[at] == '\\' && has_escapes)
+			at++;
+		else if (bytes[at] == '\'')
+		{
+			if (at + 1 == len || bytes[at + 1] != '\'')
+				return at + 1;
+			at++;
+		}
+	}
+	return len;
+}
+
+/* How far is it to the quote of the next part? */
+static int
+literal_gap(const char *bytes, int len)
+{
+	int			at = 0;
+
+	while (at < len && bytes[at] != '\'')
+	{
+		if (bytes[at] == '-')
+			while (at < len && bytes[at] != '\n' && bytes[at] != '\r')
+				at++;
+		else
+			at++;
+	}
+	return at;
 }
 
 /* CR LF as LF, and ASCII letters in lower case, if so wanted, in any locale. */

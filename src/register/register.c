@@ -173,12 +173,13 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	dbm_registration_throw_refused(&wanted);
 	stored = dbm_migrations_stored(&ext, &wanted);
 	dbm_migrations_update(&ext, &wanted, stored);
-	dbm_applied_accept_text(&ext, stored->id);
+	if (wanted.up)
+		dbm_applied_accept_text(&ext, stored->id);
 
 	migration.id = stored->id;
 	migration.version = wanted.version;
 	migration.name = wanted.name;
-	migration.checksum = dbm_script_checksum(wanted.up_script, wanted.up_online);
+	migration.checksum = wanted.up ? dbm_script_checksum(wanted.up_script, wanted.up_online) : (Datum) 0;
 	record.run = dbm_history_next_run(&ext);
 	dbm_history_add(&ext, &record);
 	dbm_extension_close();

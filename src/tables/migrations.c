@@ -41,7 +41,8 @@ enum
 enum
 {
 	LOAD_VERSION = 1, LOAD_NAME, LOAD_ENVIRONMENTS, LOAD_FILE_NAME, LOAD_UP, LOAD_DOWN, LOAD_UP_ONLINE,
-	LOAD_DOWN_ONLINE, LOAD_DOWN_STATEMENTS, LOAD_VERSION_KEY, LOAD_BASELINE_KEY
+	LOAD_DOWN_ONLINE, LOAD_DOWN_STATEMENTS, LOAD_VERSION_KEY, LOAD_BASELINE_KEY,
+	LOAD_HAS_UP
 };
 
 #define STORED_COLUMNS \
@@ -198,7 +199,8 @@ dbm_migrations_load(const DbmExtension *ext, const char *id, DbmRegistration *re
 	dbm_param_text(&params, id);
 	dbm_query(ext,
 			"SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
-			" m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key"
+			" m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key,"
+			" m.up_statements OPERATOR(pg_catalog.>=) 0"
 			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2",
 			&params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
@@ -210,7 +212,8 @@ dbm_migrations_load(const DbmExtension *ext, const char *id, DbmRegistration *re
 	registration->name = dbm_column_text(0, LOAD_NAME);
 	registration->environments = dbm_column_datum(0, LOAD_ENVIRONMENTS);
 	registration->file_name = dbm_column_text(0, LOAD_FILE_NAME);
-	registration->up = dbm_column_datum(0, LOAD_UP);
+	if (dbm_column_bool(0, LOAD_HAS_UP))
+		registration->up = dbm_column_datum(0, LOAD_UP);
 	registration->down = dbm_column_datum(0, LOAD_DOWN);
 	registration->up_online = dbm_column_bool(0, LOAD_UP_ONLINE);
 	registration->down_online = dbm_column_bool(0, LOAD_DOWN_ONLINE);

@@ -89,6 +89,14 @@ SELECT count(DISTINCT pg_temp.checksum(s)) AS one FROM (VALUES
     (E'begin;copy T from STDIN;\n1\n2\n\\.\n;commit')
 ) AS v(s);
 
+-- nor does how a literal goes on in another line
+SELECT count(DISTINCT pg_temp.checksum(s)) AS four FROM (VALUES
+    (E'SELECT ''a''\n''b'''), (E'SELECT ''a''\r\n   ''b'''), (E'SELECT ''a''  -- it''s a comment\n -- more\n\t''b'''),
+    (E'SELECT E''\\''a\\\\''\n''b''''\n''''\\'''''), (E'SELECT E''\\''a\\\\'' --\n\n  ''b''''\n''''\\'''''),
+    (E'SELECT U&''a''\n''b'''), (E'SELECT U&''a''\n\n ''b'''), (E'SELECT ''ab''')
+) AS v(s);
+SELECT pg_temp.checksum(E'SELECT ''a'' -- c\n  ''b''') = pg_temp.sum_of('select', E'''a''\n''b''', ';') AS right;
+
 -- does count: what is in a body or a string, the data
 SELECT count(DISTINCT pg_temp.checksum(s)) AS seven FROM (VALUES
     ('SELECT $$ a $$'), ('SELECT $$ a  $$'), ('SELECT $$ a -- c $$'), ('SELECT '' a '''),

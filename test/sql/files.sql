@@ -135,6 +135,11 @@ SELECT migrate.remove('001'), migrate.remove('002');
 -- applied by other means, and its SQL is known later
 SELECT result, detail FROM migrate.add_files('{"002_b.js": "x"}');
 SELECT migrate.mark_applied('002', 'by the other tool');
+-- a way back alone makes no way there
+SELECT migrate.amend('002', NULL, 'SELECT -2', 'its way back');
+SELECT version, action FROM migrate.rollback();
+SELECT * FROM migrate.apply();
+SELECT migrate.mark_applied('002', 'by the other tool');
 SELECT migrate.add('002', 'b', 'SELECT 2');
 SELECT result, detail FROM migrate.add_files('{"002_b.js": "x"}');
 SELECT migrate.add('002', 'b', 'SELECT 22');

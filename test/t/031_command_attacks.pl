@@ -5,53 +5,19 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
 use Encode ();
 use File::Path qw(make_path remove_tree);
 use FindBin;
-use IPC::Run;
-use lib "$FindBin::RealBin/../attack";
+use lib "$FindBin::RealBin/../attack", $FindBin::RealBin;
 use Attack;
+use CommandTest;
+use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $command = abs_path("$FindBin::RealBin/../../bin/dbmigrate");
-my $node = Attack::start_server();
-my $work = PostgreSQL::Test::Utils::tempdir();
-my @shell = ('sh');
-
-delete @ENV{ grep { /^(PG|DBMIGRATE_|DATABASE_URL|NO_COLOR|LC_|LANG)/ and $_ !~ /^(PG_|PGCTL)/ } keys %ENV };
-%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'boss', PGDATABASE => 'attack', LC_ALL => 'C.UTF-8');
-$ENV{PATH} = $node->config_data('--bindir') . ":$ENV{PATH}";
-
-sub dbmigrate
-{
-	my @arguments = @_;
-	my ($out, $err) = ('', '');
-
-	start(\$out, \$err, @arguments)->finish;
-	return ($? >> 8, $out, $err);
-}
-
-sub start
-{
-	my ($out, $err, @arguments) = @_;
-
-	return IPC::Run::start([ @shell, $command, @arguments ], '<', \undef, '>', $out, '2>', $err,
-		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT' }, IPC::Run::timeout(120));
-}
-
-sub put
-{
-	my ($file, $content) = @_;
-
-	make_path("$work/migrations");
-	open my $handle, '>:raw', "$work/migrations/$file" or die "$file: $!";
-	print $handle $content;
-	close $handle or die;
-	return;
-}
+my $node = use_server(Attack::start_server());
+%ENV = (%ENV, PGUSER => 'boss', PGDATABASE => 'attack');
 
 # The files of the directory are these, and no others.
 sub files
@@ -59,13 +25,9 @@ sub files
 	my %content = @_;
 
 	remove_tree("$work/migrations");
-	put($_, $content{$_}) foreach sort keys %content;
+	put("migrations/$_", $content{$_}) foreach sort keys %content;
 	return;
 }
-
-sub up_down { return "-- Up Migration\n$_[0]\n-- Down Migration\n$_[1]\n"; }
-
-sub query { return $node->safe_psql('attack', $_[0]); }
 
 #
 # What is planted ahead of pg_catalog
@@ -158,10 +120,10 @@ foreach my $what (sort keys %bad)
 		($code, $out, $err) = is_harmless("$what in a notice", 'up');
 		is($code, 0, "$what in a notice: it ran") or diag($out, $err);
 		is_harmless("$what in who has run it", 'status');
-		put("002_f$text.sql", 'SELECT 2;');
+		put("migrations/002_f$text.sql", 'SELECT 2;');
 		is_harmless("$what in a file's name", $_) foreach qw(push status pending up);
 		unlink glob "$work/migrations/002*";
-		put('003_fails.sql', "DO \$x\$ BEGIN RAISE EXCEPTION E'fails $text'; END \$x\$;");
+		put('migrations/003_fails.sql', "DO \$x\$ BEGIN RAISE EXCEPTION E'fails $text'; END \$x\$;");
 		($code, $out, $err) = is_harmless("$what in an error", 'up');
 		is($code, 1, "$what in an error: it failed");
 		like($err, qr/failed, nothing was changed/, "$what in an error: and says so");
@@ -183,12 +145,7 @@ sub with_psql
 {
 	my ($script, @arguments) = @_;
 
-	make_path("$work/bin");
-	open my $handle, '>', "$work/bin/psql" or die;
-	print $handle "#!/bin/sh\npsql='" . $node->config_data('--bindir') . "/psql'\n$script\n";
-	close $handle or die;
-	chmod 0755, "$work/bin/psql" or die;
-	local $ENV{PATH} = "$work/bin:$ENV{PATH}";
+	local $ENV{PATH} = planted_program('psql', "psql='" . $node->config_data('--bindir') . "/psql'\n$script") . ":$ENV{PATH}";
 	return dbmigrate(@arguments);
 }
 
@@ -246,7 +203,7 @@ is(query(q{SELECT to_regclass('public.late')}), '', 'and nothing was');
 files(@liar, @there, '003_domain.sql' => 'CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (false)');
 ($code, $out, $err) = dbmigrate('up');
 is($code, 0, 'a script that leaves a type of its own') or diag($out, $err);
-put('004_four.sql', up_down('CREATE TABLE public.four ();', 'DROP TABLE public.four;'));
+put('migrations/004_four.sql', up_down('CREATE TABLE public.four ();', 'DROP TABLE public.four;'));
 dbmigrate('up');
 
 # What happens after COMMIT changes nothing any more.
@@ -262,7 +219,7 @@ query(q{SELECT migrate.remove('0035')});
 SKIP:
 {
 	skip 'no /dev/full', 1 unless -e '/dev/full';
-	IPC::Run::run([ @shell, $command, 'redo' ], '<', \undef, '>', '/dev/full', '2>', \$err, init => sub { chdir $work or die });
+	IPC::Run::run([ 'sh', $command, 'redo' ], '<', \undef, '>', '/dev/full', '2>', \$err, init => sub { chdir $work or die });
 	is($? >> 8, 0, 'a run that cannot be printed was one') or diag($err);
 }
 
@@ -278,10 +235,25 @@ query(q{SELECT migrate.add(NULL, 'forged', 'SELECT 1')});
 foreach my $what (sort keys %bad)
 {
 	rename_repeatable($bad{$what});
-	is_harmless("$what in a name", $_) foreach qw(status pending up);
+	is_harmless("$what in a name", $_) foreach qw(status pending);
+	($code, $out, $err) = is_harmless("$what in a name", 'up');
+	my ($forget) = $err =~ /^  \S.*? (SELECT migrate\.remove\(.*\);)$/m;
+	ok($forget, "$what in a name: a command is shown that forgets it") or diag($err);
+	is(query("BEGIN; $forget; SELECT count(*) FROM migrate.migration WHERE version IS NULL; ROLLBACK"), "\n0", '... and forgets it') if $forget;
 	($code, $out, $err) = is_harmless("$what in a name", 'status', '--json');
 	is_deeply(decode_json($out)->{status}{pendingMigrations}, [ Encode::decode('UTF-8', "R__$bad{$what}") ], "$what in JSON is the same");
 }
+query(q{SELECT migrate.add('010', 'x', 'SELECT 1', project => 'billing')});
+foreach my $what (qw(isolate override))
+{
+	my $project = "it's $bad{$what}" =~ s/'/''/gr;
+	query("UPDATE migrate.migration SET project = '$project' WHERE project <> ''");
+	($code, $out, $err) = is_harmless("$what in a project", 'up', '--project', "it's $bad{$what}");
+	my ($forget) = $err =~ /^  010 x +(SELECT migrate\.remove\('010', project => .*\);)$/m;
+	ok($forget, "$what in a project: a command is shown that forgets") or diag($err);
+	is(query("BEGIN; $forget; SELECT count(*) FROM migrate.migration WHERE project <> ''; ROLLBACK"), "\n0", '... what is there') if $forget;
+}
+query(q{DELETE FROM migrate.migration WHERE project <> ''});
 rename_repeatable("z\n\x1forphan\x1f003 cleanup\x1fALTER ROLE author SUPERUSER; --'\a\x7f");
 is_harmless('a forged list', $_) foreach qw(status pending version);
 ($code, $out, $err) = is_harmless('a forged list', 'up');
@@ -294,13 +266,9 @@ is(query(q{SELECT count(*) FROM migrate.migration WHERE version IS NULL}), 0, 'a
 # Every shell
 #
 
-my %shells = (
-	dash => ['dash'], 'busybox sh' => [ 'busybox', 'sh' ], 'bash --posix' => [ 'bash', '--posix' ], mksh => ['mksh'], ksh => ['ksh'],
-	'zsh --emulate sh' => [ 'zsh', '--emulate', 'sh' ]);
-foreach my $shell (sort keys %shells)
+foreach (shells())
 {
-	next unless grep { -x "$_/$shells{$shell}[0]" } split /:/, $ENV{PATH};
-	@shell = @{ $shells{$shell} };
+	$shell = $_;
 	query('DELETE FROM migrate.applied; DELETE FROM migrate.migration');
 	files(@liar, '002_all.sql' => "DO \$x\$ BEGIN RAISE NOTICE E'@{[ join ' ', values %bad ]}'; END \$x\$", '003_big.sql' => q{
 		DO $x$ BEGIN RAISE NOTICE '%', repeat('0123456789', 30000); END $x$});
@@ -309,7 +277,7 @@ foreach my $shell (sort keys %shells)
 	like($out, qr/^applied 001 liar\napplied 002 all\napplied 003 big\n3 migrations applied /, "$shell: what was applied is said");
 	like($err, qr/^NOTICE:  (0123456789){30000}$/m, "$shell: a large message is shown");
 }
-@shell = ('sh');
+$shell = 'sh';
 
 #
 # Files, links, addresses, temporary files

@@ -9,14 +9,12 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use CommandTest;
-use IPC::Run;
-use PostgreSQL::Test::Cluster;
+use File::Path qw(remove_tree);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_server(streaming => 1);
 my $bindir = $node->config_data('--bindir');
-my $nothing = qr/^$/;
 
 # Who may run, but not ask for the version; and who has the README's grants.
 {
@@ -108,8 +106,7 @@ foreach my $how ('lost', 'INT', 'TERM twice')
 	$node->reload;
 	$node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = 'nobody'}) or die;
 	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'sh', $command, 'up' ], '<', \undef, '>', \$out, '2>', \$err,
-		init => sub { chdir $work; $SIG{INT} = 'DEFAULT' });
+	my $run = start_command(\$out, \$err, 'up');
 	my $waits = q{FROM pg_stat_activity WHERE datname = 'unknown' AND wait_event = 'SyncRep'};
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 $waits") or die 'COMMIT does not wait';
 	if ($how eq 'lost') { $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $waits") }
@@ -144,6 +141,77 @@ foreach my $how ('lost', 'INT', 'TERM twice')
 	like($out, qr/^applied 001 a\n(failed|interrupted): it is not known whether the above stays\n$/, '... nor on stdout');
 }
 
+# A signal while psql does not run: what became of the run is said all the same.
+# A program that the command calls then waits until the signal was sent.
+sub signalled_in
+{
+	my ($program, $when, @arguments) = @_;
+	my ($true_one) = in_path($program);
+	my ($out, $err) = ('', '');
+	unlink "$folder/reached", "$folder/go";
+	local $ENV{PATH} = planted_program($program, <<"EOF") . ":$ENV{PATH}";
+if $when; then : >'$folder/reached'; until [ -e '$folder/go' ]; do sleep 0.1; done; fi
+exec '$true_one/$program' "\$@"
+EOF
+	my $run = start_command(\$out, \$err, @arguments);
+	until (-e "$folder/reached") { $run->pump_nb; die "$program was not called: $err" unless $run->pumpable; }
+	$run->signal('INT');
+	append_to_file("$folder/go", '');
+	$run->finish;
+	return ($? >> 8, $out, $err);
+}
+
+sub has { return qq{case "\$*" in *'$_[0]'*) ;; *) false ;; esac}; }
+
+foreach (shells())
+{
+	$shell = $_;
+	fresh_work();
+	fresh_database('signalled');
+	put('migrations/001_a.sql', up_down('CREATE TABLE a ();', 'DROP TABLE a;'));
+	my $there = q{SELECT to_regclass('a') IS NOT NULL};
+
+	my ($code, $out, $err) = signalled_in('psql', has('-w -A'), 'up');
+	is($code, 130, "$shell: INT while it connects: exit code");
+	like($err, qr/^interrupted, nothing was done\n\z/, '... says that nothing was done');
+
+	($code, $out, $err) = signalled_in('awk', has('pg_catalog.jsonb'), 'up');
+	is($code, 130, "$shell: INT while files are read: exit code");
+	like($err, qr/^interrupted, nothing was done\n\z/m, '... says that nothing was done');
+	is(query($there), 'f', '... which is true');
+
+	($code, $out, $err) = signalled_in('awk', has('tag=count'), 'status');
+	is($code, 130, "$shell: INT in status: exit code");
+	like($err, qr/^interrupted\n\z/m, '... says so');
+
+	($code, $out, $err) = signalled_in('awk', has('tag=ran'), 'up');
+	is($code, 0, "$shell: INT after COMMIT: a success");
+	like($err, qr/^note: interrupted; the run was committed before that\n\z/m, '... says so');
+	unlike($out, qr/stays/, '... and nothing else on stdout');
+	is(query($there), 't', '... which is true');
+
+	# psql is lost, and COMMIT's answer with it
+	{
+		local $ENV{PATH} = planted_program('psql', <<"EOF") . ":$ENV{PATH}";
+'$bindir/psql' "\$@" || exit
+for i do case \$i in work=*) ! [ -e "\${i#*=}/committing" ] || { : >"\${i#*=}/committing"; exit 2; } ;; esac; done
+EOF
+		($code, $out, $err) = signalled_in('awk', "[ -e '$tmp'/dbmigrate.*/committing ] && " . has('{ print harmless('), 'down');
+	}
+	is($code, 130, "$shell: INT where COMMIT was not answered: exit code");
+	like($err, qr/^interrupted while COMMIT was under way: it is not known whether that was done\nhint: dbmigrate status\n/m, '... says that it is not known');
+	unlike($out . $err, qr/nothing|rolled back$|none of/m, '... and nothing else');
+
+	# init has a directory to make after it
+	fresh_database('signalled', 0);
+	remove_tree("$work/migrations");
+	($code, $out, $err) = signalled_in('mkdir', has('migrations'), 'init');
+	is($code, 130, "$shell: INT in init after COMMIT: exit code");
+	like($err, qr/^note: interrupted; the run was committed before that\n\z/m, '... says what was done');
+	is((glob "$tmp/*")[0], undef, '... and leaves no temporary files');
+}
+$shell = 'sh';
+
 # Lost before COMMIT: nothing was changed
 {
 	fresh_work();
@@ -171,8 +239,7 @@ foreach my $how ('lost', 'INT', 'TERM twice')
 	put('migrations/001_a.sql', "SELECT 1;\n");
 	put('migrations/002_b.sql', "SELECT pg_sleep(300);\n");
 	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'sh', $command, 'up' ], '<', \undef, '>', \$out, '2>', \$err,
-		init => sub { chdir $work }, IPC::Run::timeout(60));
+	my $run = start_command(\$out, \$err, 'up');
 	$run->pump until $out =~ /^applied 001 a\n/;
 	pass('the first is shown while the second runs');
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = 'live'});

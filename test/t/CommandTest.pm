@@ -1,5 +1,5 @@
 # What the tests of the dbmigrate command share: a server, a work folder, and
-# running the command there without a terminal.
+# running the command there, with and without a terminal.
 
 package CommandTest;
 
@@ -14,14 +14,17 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw($command $folder $work $tmp $shell shells start_server dbmigrate runs_like fresh_work fresh_database put up_down query planted_program);
+our @EXPORT = qw($command $folder $work $tmp $nothing $shell %shells shells in_path start_server use_server start_command dbmigrate runs_like
+  start_on_tty dbmigrate_on_tty fresh_work fresh_database put up_down query planted_program);
 
 our $command = abs_path('bin/dbmigrate');
 our ($folder, $work, $tmp);
+our $nothing = qr/^$/;
 our $shell = 'sh';
 my $node;
 
-my %shells = (
+# The shells to run it with, as far as they are there.
+our %shells = (
 	sh => ['sh'],
 	dash => ['dash'],
 	'busybox sh' => [ 'busybox', 'sh' ],
@@ -30,29 +33,36 @@ my %shells = (
 	ksh => ['ksh'],
 	'zsh --emulate sh' => [ 'zsh', '--emulate', 'sh' ]);
 
-# The shells that are there.
+sub in_path
+{
+	my ($program) = @_;
+	return grep { -x "$_/$program" } split /:/, $ENV{PATH};
+}
+
 sub shells
 {
-	my @there;
-	foreach my $name (sort keys %shells)
-	{
-		push @there, $name if grep { -x "$_/$shells{$name}[0]" } split /:/, $ENV{PATH};
-	}
-	return @there;
+	return grep { in_path($shells{$_}[0]) } sort keys %shells;
 }
 
 sub start_server
 {
 	my (%how) = @_;
+	my $new = PostgreSQL::Test::Cluster->new('main');
 
+	$new->init(extra => [ '--encoding=UTF8', '--locale=C' ], allows_streaming => $how{streaming} // 0);
+	$new->append_conf('postgresql.conf', $how{conf} // '');
+	$new->start;
+	return use_server($new);
+}
+
+# A server that is there, and nothing else of the environment.
+sub use_server
+{
+	($node) = @_;
 	$folder = PostgreSQL::Test::Utils::tempdir();
 	$work = "$folder/work";
 	$tmp = "$folder/tmp";
-	mkdir $tmp;
-	$node = PostgreSQL::Test::Cluster->new('main');
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], allows_streaming => $how{streaming} // 0);
-	$node->append_conf('postgresql.conf', $how{conf} // '');
-	$node->start;
+	make_path($work, $tmp);
 	delete @ENV{ grep { /^(PG|DBMIGRATE_|DATABASE_URL|NO_COLOR|LC_|LANG)/ and $_ !~ /^(PG_|PGCTL)/ } keys %ENV };
 	%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, TMPDIR => $tmp, LC_ALL => 'C.UTF-8');
 	$ENV{PATH} = $node->config_data('--bindir') . ":$ENV{PATH}";
@@ -60,16 +70,25 @@ sub start_server
 	return $node;
 }
 
+# The command in the work folder, without a terminal.
+sub start_command
+{
+	my ($out, $err, @arguments) = @_;
+
+	return IPC::Run::start([ @{ $shells{$shell} }, $command, @arguments ], '<', \undef, '>', $out, '2>', $err,
+		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT' }, IPC::Run::timeout(120));
+}
+
+sub exit_code { return $? & 127 ? 'signal ' . ($? & 127) : $? >> 8; }
+
 # Exit code, stdout, stderr.
 sub dbmigrate
 {
 	my @arguments = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ @{ $shells{$shell} }, $command, @arguments ],
-		'<', \undef, '>', \$out, '2>', \$err, init => sub { chdir $work or die }, IPC::Run::timeout(120));
-	my $code = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
-	return ($code, $out, $err);
+	start_command(\$out, \$err, @arguments)->finish;
+	return (exit_code(), $out, $err);
 }
 
 # The same, compared; without the first line of stderr, that says where it works.
@@ -86,6 +105,26 @@ sub runs_like
 	return @got;
 }
 
+# On a terminal, where stdout and stderr are one, and what is in $$in is typed.
+sub start_on_tty
+{
+	my ($in, $out, @arguments) = @_;
+
+	return IPC::Run::start([ @{ $shells{$shell} }, $command, @arguments ], '<pty<', $in, '>pty>', $out,
+		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT'; open STDERR, '>&', \*STDOUT }, IPC::Run::timeout(60));
+}
+
+sub dbmigrate_on_tty
+{
+	my ($typed, @arguments) = @_;
+	my $out = '';
+
+	start_on_tty(\$typed, \$out, @arguments)->finish;
+	my $code = exit_code();
+	$out =~ s/\r//g;
+	return ($code, $out);
+}
+
 sub fresh_work
 {
 	remove_tree($work);
@@ -95,11 +134,12 @@ sub fresh_work
 
 sub fresh_database
 {
-	my ($database) = @_;
+	my ($database, $extension) = @_;
+
 	$ENV{PGDATABASE} = $database;
 	$node->safe_psql('postgres', qq{DROP DATABASE IF EXISTS "$database"});
 	$node->safe_psql('postgres', qq{CREATE DATABASE "$database"});
-	$node->safe_psql($database, 'CREATE EXTENSION dbmigrate');
+	$node->safe_psql($database, 'CREATE EXTENSION dbmigrate') if $extension // 1;
 	return;
 }
 
@@ -107,8 +147,10 @@ sub fresh_database
 sub put
 {
 	my ($file, $content) = @_;
+	my $path = "$work/$file";
 
-	open my $handle, '>:raw', "$work/$file" or die "$work/$file: $!";
+	make_path($path =~ s{/[^/]*$}{}r);
+	open my $handle, '>:raw', $path or die "$path: $!";
 	print $handle $content;
 	close $handle or die;
 	return;
