@@ -50,7 +50,7 @@ lint:
 	@test/lint.sh
 indent:
 	@test/indent.sh
-	@perltidy --profile=.perltidyrc $(wildcard test/t/*.p[lm] test/attack/*.pm bench/*.pl)
+	@perltidy --profile=.perltidyrc $(wildcard test/t/*.p[lm] test/attack/*.pm test/next/*.pm bench/*.pl)
 # The attacks of make test with everything that can be planted and swapped.
 attack:
 	@DBMIGRATE_ATTACK=all SUITES=tap PROVE_TESTS='test/t/02*.pl' test/private.sh test/suites.sh

@@ -47,12 +47,14 @@ my %catalogs = (
 		SELECT e.extversion, e.extowner::regrole, e.extrelocatable, e.extconfig::regclass[], e.extcondition,
 		       n.nspowner::regrole, @{[ $acl->('n.nspacl') ]}, @{[ $comment->('n', 'pg_namespace') ]}
 		  FROM pg_extension e, pg_namespace n WHERE e.extname = 'dbmigrate' AND n.oid $in_schema},
+
 	# members, too
 	'dependencies' => q{
 		SELECT regexp_replace(x.object, 'pg_toast_\d+', 'pg_toast_n'), x.needs, x.deptype, count(*) FROM (
 		    SELECT pg_describe_object(classid, objid, objsubid) AS object,
 		           pg_describe_object(refclassid, refobjid, refobjsubid) AS needs, deptype FROM pg_depend) x
 		 WHERE (x.object || x.needs) ~ 'migrate' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3},
+
 	# what a dump takes for granted and leaves out
 	'initial privileges' => qq{
 		SELECT pg_describe_object(i.classoid, i.objoid, i.objsubid), i.privtype, @{[ $acl->('i.initprivs') ]}

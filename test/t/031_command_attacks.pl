@@ -43,11 +43,11 @@ like(Attack::songs($node), qr/for boss/, 'what is planted sings for whoever step
 my @four = map { ("00${_}_m.sql" => up_down("CREATE TABLE public.m$_ ();", "DROP TABLE public.m$_;")) } 1 .. 4;
 files(@four);
 my @calls = (
-	[0, 'init'], [0, 'push'], [0, 'status'], [0, 'status', '--json'], [ 3, 'status', '--check' ], [0, 'pending'], [0, 'version'],
-	[0, 'manage', 'a test'], [0, 'up', '1'], [0, 'up', '--to', '003'], [0, 'up'], [0, 'down'], [0, 'redo', '2'], [0, 'down', '--to', '001'],
-	[0, 'version'], [0, 'up', '--registered'], [0, 'status'], [0, 'up'],
-	[1, 'baseline', '004'], [0, 'down', '--to', '0'], [0, 'baseline', '002'], [0, 'status'], [1, 'down', '99'], [0, 'create', 'one more'],
-	[1, 'adopt', '--dry-run'], [1, 'adopt']);
+	[ 0, 'init' ], [ 0, 'push' ], [ 0, 'status' ], [ 0, 'status', '--json' ], [ 3, 'status', '--check' ], [ 0, 'pending' ], [ 0, 'version' ],
+	[ 0, 'manage', 'a test' ], [ 0, 'up', '1' ], [ 0, 'up', '--to', '003' ], [ 0, 'up' ], [ 0, 'down' ], [ 0, 'redo', '2' ], [ 0, 'down', '--to', '001' ],
+	[ 0, 'version' ], [ 0, 'up', '--registered' ], [ 0, 'status' ], [ 0, 'up' ],
+	[ 1, 'baseline', '004' ], [ 0, 'down', '--to', '0' ], [ 0, 'baseline', '002' ], [ 0, 'status' ], [ 1, 'down', '99' ], [ 0, 'create', 'one more' ],
+	[ 1, 'adopt', '--dry-run' ], [ 1, 'adopt' ]);
 foreach my $call (@calls)
 {
 	my ($expected, @arguments) = @$call;
@@ -73,7 +73,7 @@ query(q{
 	CREATE TABLE public.pgmigrations (id pg_catalog.int4, name pg_catalog.text, run_on pg_catalog.timestamp);
 	INSERT INTO public.pgmigrations VALUES (1, '001_m', pg_catalog.now()), (2, '002_m', pg_catalog.now())});
 files(@four);
-foreach my $call ([0, 'adopt', '--dry-run'], [0, 'adopt', '--yes'], [1, 'up'], [0, 'up', '--yes'], [0, 'down', '--yes'], [0, 'redo', '--yes'], [0, 'status'])
+foreach my $call ([ 0, 'adopt', '--dry-run' ], [ 0, 'adopt', '--yes' ], [ 1, 'up' ], [ 0, 'up', '--yes' ], [ 0, 'down', '--yes' ], [ 0, 'redo', '--yes' ], [ 0, 'status' ])
 {
 	my ($expected, @arguments) = @$call;
 	my ($code, $out, $err) = dbmigrate(@arguments);

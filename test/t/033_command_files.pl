@@ -33,7 +33,7 @@ my $node = start_server();
 		'13_empty_lines.sql' => "SELECT 1;\n \n\t\n",
 		'14_bom.sql' => "\xef\xbb\xbfSELECT 1;\n");
 	put("migrations/$_", $texts{$_}) foreach keys %texts;
-	foreach my $awk ([], map { [$_] } grep { in_path($_->[0]) } ['mawk'], ['gawk'], [ 'busybox', 'awk' ], ['original-awk'])
+	foreach my $awk ([], map { [$_] } grep { in_path($_->[0]) } (['mawk'], ['gawk'], [ 'busybox', 'awk' ], ['original-awk']))
 	{
 		local $ENV{PATH} = ($awk->[0] ? planted_program('awk', "exec @{$awk->[0]} \"\$@\"") . ':' : '') . $ENV{PATH};
 		my $with = 'with ' . ($awk->[0] ? "@{$awk->[0]}" : 'awk');
