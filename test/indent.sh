@@ -40,16 +40,18 @@ make_typedefs() {
     { cat "$work/all" "$work/aliases" && echo bool; } | grep -vx text >"$work/typedefs"
 }
 
-# Comments that begin with dashes are not to be filled.
-before() { perl -pe 's{/\* +(?=---)}{/*-X-}'; }
+# Comments that begin with dashes are not to be filled; foreach is a loop, and
+# what is below it one deeper.
+before() { perl -pe 's{/\* +(?=---)}{/*-X-}; s{\bforeach\(}{for (X_X}g'; }
 
-# What is put right behind it, one by one: those dashes; two comments run
+# What is put right behind it, one by one: those two; two comments run
 # together; "text *" where text is no known type; ", .member"; the line it puts
 # before the values of an array of an unnamed struct; the type of a function;
 # and the value of a declaration that goes on in the next line: one further in.
 after() {
     perl -0pe '
         s{/\*-X-}{/* }g;
+        s{\bfor \(X_X}{foreach(}g;
         s{\*/(/\*.*\*/)$}{*/\t$1}gm;
         s{\btext \* (?=\w)}{text *}g;
         s{,\.(?=\w+ = )}{, .}g;
