@@ -46,7 +46,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_adopt);
 Datum
 dbmigrate_adopt(PG_FUNCTION_ARGS)
 {
-	DbmAdoption	adoption = {0};
+	DbmAdoption adoption = {0};
 	DbmToolRequest request;
 	const char *schema;
 	List	   *rows;
@@ -299,7 +299,7 @@ static void
 adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 {
 	const List *all = adoption->known->all;
-	DbmToolRow older = *row;
+	DbmToolRow	older = *row;
 
 	older.is_up_to = false;
 	older.checksum = NULL;
@@ -323,7 +323,7 @@ adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 static void
 record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 {
-	DbmHistoryEntry	record = {
+	DbmHistoryEntry record = {
 		.action = "adopt",
 		.migration = &known->row.migration,
 		.reason = adoption->reason,

@@ -119,7 +119,7 @@ typedef struct DbmToolRequest
 
 extern DbmToolTable *dbm_tool_find(const DbmToolRequest *request);
 extern DbmToolTable *dbm_tool_look_again(const DbmToolRequest *request,
-											   const DbmToolTable *before);
+										 const DbmToolTable *before);
 
 /* toolrows.c */
 
@@ -151,13 +151,13 @@ extern List *dbm_tool_read(const DbmToolTable *table);
 /* toolchecksum.c */
 
 extern bool dbm_tool_same_text(const DbmToolTable *table, const DbmToolRow *row,
-								  const char *script, int len);
+							   const char *script, int len);
 
 /* toollock.c */
 
 extern void dbm_tool_lock(const DbmExtension *ext, const DbmToolTable *table);
 extern void dbm_tool_lock_table(const DbmExtension *ext, const DbmToolTable *table,
-								   bool dry_run);
+								bool dry_run);
 
 /* report.c */
 
@@ -168,19 +168,21 @@ typedef struct DbmAdoption
 	DbmExtension ext;
 	bool		dry_run;
 	DbmToolTable *table;
-	DbmIndex *known;
+	DbmIndex   *known;
 	const char *reason;
 	int64		run;			/* 0 until something is recorded */
-	int			nolder;			/* of those known, as far as adopt_older() has gone */
+	int			nolder;			/* of those known, as far as adopt_older() has
+								 * gone */
 	const char *newest;			/* canonical version in force, or NULL */
-	const char *baseline;		/* the same, of what stands for all that is older */
+	const char *baseline;		/* the same, of what stands for all that is
+								 * older */
 } DbmAdoption;
 
 extern void dbm_adoption_put(const DbmAdoption *adoption, const char *version, const char *name,
 							 const char *result, const TimestampTz *applied_at,
 							 const char *applied_by, const char *detail);
 extern void dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row,
-									bool is_taken);
+										 bool is_taken);
 extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known);
 extern void dbm_adoption_report_rest(const DbmAdoption *adoption);
 

@@ -19,7 +19,7 @@ static char *flyway_checksum(const char *script, int len);
 /* Is a registered script what the tool ran, as far as its checksum says? */
 bool
 dbm_tool_same_text(const DbmToolTable *table, const DbmToolRow *row,
-					  const char *script, int len)
+				   const char *script, int len)
 {
 	/* psql's backquotes drop the newline at the end of a file */
 	char	   *utf8 = dbm_checksum_utf8(script, &len);

@@ -57,45 +57,45 @@ static const Layout layouts[] = {
 	{DBM_TOOL_FLYWAY, "Flyway", false, false,
 		{"installed_rank", "version", "description", "type", "script", "checksum", "installed_by", "success"},
 		{"installed_rank", "version", "description", "installed_on", "installed_by", "success", "type",
-		"script", "checksum"}},
+	"script", "checksum"}},
 	{DBM_TOOL_PRISMA, "Prisma", false, false,
 		{"migration_name", "checksum", "started_at", "finished_at", "rolled_back_at"},
-		{NULL, "migration_name", NULL, "finished_at", NULL, NULL, NULL, NULL, "checksum", "rolled_back_at"}},
+	{NULL, "migration_name", NULL, "finished_at", NULL, NULL, NULL, NULL, "checksum", "rolled_back_at"}},
 	{DBM_TOOL_SQLX, "sqlx", false, false,
 		{"version", "description", "installed_on", "success", "checksum", "execution_time"},
-		{NULL, "version", "description", "installed_on", NULL, "success", NULL, NULL, "checksum"}},
+	{NULL, "version", "description", "installed_on", NULL, "success", NULL, NULL, "checksum"}},
 	{DBM_TOOL_GOOSE, "goose", false, false,
 		{"id", "version_id", "is_applied", "tstamp"},
-		{"id", "version_id", NULL, "tstamp", NULL, "is_applied"}},
+	{"id", "version_id", NULL, "tstamp", NULL, "is_applied"}},
 	{DBM_TOOL_NODE_PG_MIGRATE, "node-pg-migrate", true, false,
 		{"id", "name", "run_on"},
-		{"id", "name", NULL, "run_on"}},
+	{"id", "name", NULL, "run_on"}},
 	{DBM_TOOL_GOLANG_MIGRATE, "golang-migrate", true, false,
 		{"version", "dirty"},
-		{NULL, "version", NULL, NULL, NULL, "dirty"}},
+	{NULL, "version", NULL, NULL, NULL, "dirty"}},
 	{DBM_TOOL_SUPABASE, "supabase", false, false,
 		{"version", "statements", "name"},
-		{NULL, "version", "name"}},
+	{NULL, "version", "name"}},
 	{DBM_TOOL_SQL_MIGRATE, "sql-migrate", true, true,
 		{"id", "applied_at"},
-		{NULL, "id", NULL, "applied_at"}},
+	{NULL, "id", NULL, "applied_at"}},
 	{DBM_TOOL_ECTO, "Ecto", true, true,
 		{"version", "inserted_at"},
-		{NULL, "version", NULL, "inserted_at"}},
+	{NULL, "version", NULL, "inserted_at"}},
 	{DBM_TOOL_DIESEL, "diesel", true, true,
 		{"version", "run_on"},
-		{NULL, "version", NULL, "run_on"}},
+	{NULL, "version", NULL, "run_on"}},
 	{DBM_TOOL_OTHER, NULL, false, true,
 		{"version", "applied_at"},
-		{NULL, "version", NULL, "applied_at"}},
+	{NULL, "version", NULL, "applied_at"}},
 	/* and of one column; tell_single_column() tells which of the three it is */
 	{DBM_TOOL_DBMATE, "dbmate", true, true,
 		{"version"},
-		{NULL, "version"}}
+	{NULL, "version"}}
 };
 
 static DbmToolTable *look(const DbmToolRequest *request, Oid oid,
-							 const DbmToolTable *before);
+						  const DbmToolTable *before);
 static DbmToolTable *search(void);
 static List *candidates(Oid only);
 static void refuse_several(List *tables);
@@ -197,31 +197,31 @@ candidates(Oid only)
 	MemoryContext context = CurrentMemoryContext;
 	int			level = dbm_tool_pin_settings();
 	int			result;
+	char	   *query;
 	List	   *oids = NIL;
 
-	result = SPI_execute(psprintf(
-		"SELECT c.oid FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-		" WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
-		" AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
-		" AND NOT c.relispartition AND NOT c.relhassubclass AND NOT c.relhasrules"
-		" AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate']::pg_catalog.name[])"
-		" AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-		" AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
-		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i"
-		"  WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid"
-		"  AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))"
-		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x"
-		"  WHERE x.stxrelid OPERATOR(pg_catalog.=) c.oid AND x.stxexprs IS NOT NULL)"
-		" AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g"
-		"  WHERE g.attrelid OPERATOR(pg_catalog.=) c.oid AND g.attgenerated OPERATOR(pg_catalog.<>) '')"
-		" AND EXISTS (SELECT FROM pg_catalog.pg_attribute k"
-		"  WHERE k.attrelid OPERATOR(pg_catalog.=) c.oid"
-		"  AND k.attname OPERATOR(pg_catalog.=) ANY"
-		"  (ARRAY['version', 'run_on', 'version_id', 'migration_name', 'applied_at']::pg_catalog.name[]))"
-		" %s ORDER BY n.nspname, c.relname",
-		OidIsValid(only) ? psprintf("AND c.oid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", only) : ""),
-						 false, 0);
+	query = psprintf("SELECT c.oid FROM pg_catalog.pg_class c"
+					 " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+					 " WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
+					 " AND c.relpersistence OPERATOR(pg_catalog.<>) 't'"
+					 " AND NOT c.relispartition AND NOT c.relhassubclass AND NOT c.relhasrules"
+					 " AND n.nspname OPERATOR(pg_catalog.<>) ALL (ARRAY['pg_catalog', 'information_schema', 'migrate']::pg_catalog.name[])"
+					 " AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+					 " AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
+					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i"
+					 "  WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid"
+					 "  AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))"
+					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x"
+					 "  WHERE x.stxrelid OPERATOR(pg_catalog.=) c.oid AND x.stxexprs IS NOT NULL)"
+					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g"
+					 "  WHERE g.attrelid OPERATOR(pg_catalog.=) c.oid AND g.attgenerated OPERATOR(pg_catalog.<>) '')"
+					 " AND EXISTS (SELECT FROM pg_catalog.pg_attribute k"
+					 "  WHERE k.attrelid OPERATOR(pg_catalog.=) c.oid"
+					 "  AND k.attname OPERATOR(pg_catalog.=) ANY"
+					 "  (ARRAY['version', 'run_on', 'version_id', 'migration_name', 'applied_at']::pg_catalog.name[]))"
+					 " %s ORDER BY n.nspname, c.relname",
+					 OidIsValid(only) ? psprintf("AND c.oid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", only) : "");
+	result = SPI_execute(query, false, 0);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute returned %s", SPI_result_code_string(result));
 	AtEOXact_GUC(false, level);

@@ -24,7 +24,8 @@ typedef struct DbmExtension
 	Oid			owner;
 	Oid			schema;			/* "migrate", a member of the extension */
 	const char *target;			/* the target schema of the call, "" is none */
-	const char *project;		/* its sequence of versions, "" is the one without a name */
+	const char *project;		/* its sequence of versions, "" is the one
+								 * without a name */
 } DbmExtension;
 
 /* trouble.c */
@@ -48,7 +49,7 @@ typedef struct DbmTrouble
 
 extern DbmTrouble *dbm_trouble(int sqlerrcode, const char *message, const char *detail,
 							   const char *hint);
-extern void dbm_trouble_throw(const DbmTrouble *trouble);
+pg_noreturn extern void dbm_trouble_throw(const DbmTrouble *trouble);
 
 /* arguments.c */
 

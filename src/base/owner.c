@@ -145,7 +145,7 @@ dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expec
 /* The same with a plan that is kept for the session. */
 void
 dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
-			  DbmParams *params, int expected)
+				DbmParams *params, int expected)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
 	Caller		caller;

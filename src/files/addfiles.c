@@ -30,7 +30,7 @@ static void prefer_our_database(const DbmExtension *ext, DbmFileSet *set);
 static DbmStored *look_up(const DbmExtension *ext, DbmFileMigration *migration);
 static DbmTrouble *check_one(const DbmExtension *ext, DbmFileMigration *migration,
 							 const DbmStored *stored, bool down_alone);
-static void throw_troubles(List *troubles);
+pg_noreturn static void throw_troubles(List *troubles);
 static int	compare_troubles(const ListCell *a, const ListCell *b);
 static void put_migration(ReturnSetInfo *result, const DbmFileMigration *migration, const char *outcome);
 static void put_left_out(ReturnSetInfo *result, const DbmFile *file);

@@ -205,12 +205,12 @@ number_duplicates(DbmFileSet *set)
 		else if (!migration->is_unreadable)
 		{
 			dbm_fileset_trouble(set, migration->up_file, ERRCODE_DUPLICATE_OBJECT,
-						psprintf("%s is in %s already", what_it_is(migration->up_file),
-								 first->up_file->path),
-						strcmp(dbm_filename_folder(migration->up_file->path), dbm_filename_folder(first->up_file->path)) == 0 ?
-						(migration->registration.id ? "Give one of them another name, or leave one out." :
-						 "Give one of them another version, or leave one out.") :
-						"Their folders do not tell them apart.  Give one of them another version, or leave one out.");
+								psprintf("%s is in %s already", what_it_is(migration->up_file),
+										 first->up_file->path),
+								strcmp(dbm_filename_folder(migration->up_file->path), dbm_filename_folder(first->up_file->path)) == 0 ?
+								(migration->registration.id ? "Give one of them another name, or leave one out." :
+								 "Give one of them another version, or leave one out.") :
+								"Their folders do not tell them apart.  Give one of them another version, or leave one out.");
 			migration->is_unreadable = true;
 		}
 	}
@@ -351,8 +351,8 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	if (other)
 	{
 		dbm_fileset_trouble(set, file, ERRCODE_DUPLICATE_OBJECT,
-					psprintf("the down script of %s is in %s already", what_it_is(file), other->path),
-					"Leave one of them out.");
+							psprintf("the down script of %s is in %s already", what_it_is(file), other->path),
+							"Leave one of them out.");
 		return;
 	}
 	if (is_down)

@@ -57,7 +57,8 @@ typedef struct Reader
 	int			len;
 	MemoryContext context;		/* of what is found */
 	List	   *found;
-	int			appended;		/* how many of these append_section() is behind */
+	int			appended;		/* how many of these append_section() is
+								 * behind */
 	DbmScript  *script;
 } Reader;
 

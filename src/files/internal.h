@@ -122,13 +122,15 @@ typedef struct DbmFileMigration
 {
 	DbmRegistration registration;
 	DbmFormat	format;
-	const DbmFile *up_file;		/* one of the two may be NULL, or both the same */
+	const DbmFile *up_file;		/* one of the two may be NULL, or both the
+								 * same */
 	const DbmFile *down_file;
 	bool		up_no_transaction;
 	bool		down_no_transaction;
 	bool		has_placeholders;	/* of Flyway */
 	int			rank;			/* among those of the same version, from 0 */
-	bool		is_unreadable;	/* its sections are not known, or it is one too many */
+	bool		is_unreadable;	/* its sections are not known, or it is one
+								 * too many */
 	bool		is_code;		/* up_file is not SQL, or a template of it */
 	bool		has_sql;		/* an up script is registered already */
 } DbmFileMigration;

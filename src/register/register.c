@@ -149,7 +149,7 @@ dbmigrate_amend(PG_FUNCTION_ARGS)
 	DbmRegistration wanted;
 	DbmStored  *stored;
 	DbmMigration migration = {0};
-	DbmHistoryEntry	record = {.action = "amend", .migration = &migration};
+	DbmHistoryEntry record = {.action = "amend", .migration = &migration};
 
 	dbm_check_may_register("migrate.amend()");
 	record.reason = dbm_reason_argument(fcinfo, 3);
@@ -204,8 +204,8 @@ dbmigrate_approve(PG_FUNCTION_ARGS)
 	dbm_extension_use(&ext, "", dbm_text_argument(fcinfo, 3));
 	dbm_extension_check_project(&ext);
 	what = dbm_approvals_add(&ext, stored_argument(&ext, fcinfo, 0),
-							PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
-							!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+							 PG_ARGISNULL(1) ? (Datum) 0 : PointerGetDatum(PG_GETARG_BYTEA_P(1)),
+							 !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	dbm_extension_close();
 	PG_RETURN_TEXT_P(cstring_to_text(what));
 }

@@ -21,7 +21,7 @@ extern void dbm_registration_read(DbmRegistration *wanted);
 extern void dbm_registration_warn(const DbmRegistration *wanted, bool is_news);
 extern bool dbm_stored_is_same(const DbmStored *stored);
 extern const char *dbm_registration_store(const DbmExtension *ext, const DbmRegistration *wanted,
-							 DbmTrouble **trouble);
+										  DbmTrouble **trouble);
 
 /* register.c */
 

@@ -39,7 +39,10 @@ static DbmTrouble *is_of_others(const DbmStored *stored, const char *author);
 
 /* The first that is broken is told. */
 static const Rule rules[] = {
-	/* what was applied keeps its text, also where it is not registered any more */
+	/*
+	 * what was applied keeps its text, also where it is not registered any
+	 * more
+	 */
 	{contradicts_applied, applied_text_stays},
 	/* two people who chose the same version are told, not merged */
 	{takes_version, version_is_taken},

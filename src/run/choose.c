@@ -55,14 +55,14 @@ dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Da
 	List	   *chosen;
 
 	if (dbm_state_to_roll_back(ext, steps,
-								 position_of(ext, version, key)) == NIL)
+							   position_of(ext, version, key)) == NIL)
 	{
 		dbm_refuse_count(ext, steps, 0, "applied", "rollback_to");
 		return NIL;
 	}
 	dbm_lock_for_run(ext);
 	chosen = dbm_state_to_roll_back(ext, steps,
-									  position_of(ext, version, key));
+									position_of(ext, version, key));
 	dbm_refuse_count(ext, steps, list_length(chosen), "applied", "rollback_to");
 	dbm_refuse_changed(ext, chosen);
 	dbm_refuse_without_down(ext, chosen);

@@ -42,7 +42,7 @@ Datum
 dbmigrate_baseline(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmHistoryEntry	record = {.action = "baseline", .baseline = true};
+	DbmHistoryEntry record = {.action = "baseline", .baseline = true};
 	DbmMigration marker = {0};
 	DbmMigration *known;
 	int64		count = 0;
@@ -90,7 +90,7 @@ dbmigrate_manage(PG_FUNCTION_ARGS)
 {
 	DbmExtension ext;
 	DbmMigration none = {0};
-	DbmHistoryEntry	record = {.action = "manage", .migration = &none};
+	DbmHistoryEntry record = {.action = "manage", .migration = &none};
 
 	record.reason = dbm_reason_argument(fcinfo, 0);
 	dbm_check_caller("migrate.manage()");
@@ -106,7 +106,7 @@ Datum
 dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmHistoryEntry	record = {.action = "mark_applied"};
+	DbmHistoryEntry record = {.action = "mark_applied"};
 
 	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
@@ -135,7 +135,7 @@ Datum
 dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 {
 	Request		request;
-	DbmHistoryEntry	record = {.action = "mark_pending"};
+	DbmHistoryEntry record = {.action = "mark_pending"};
 
 	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_pending()", 2);

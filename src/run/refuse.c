@@ -251,9 +251,9 @@ refuse_unreadable(const DbmExtension *ext, List *chosen, bool is_up)
 		DbmLabel	label = {DBM_MIGRATION_REF(first), first->name, is_up};
 
 		dbm_script_throw(first_script,
-						  first_script->refused ? first_script->refused : first_script->unreadable,
-						  &label,
-						  others.len > 0 ? psprintf("Cannot be read either: %s.", others.data) : NULL);
+						 first_script->refused ? first_script->refused : first_script->unreadable,
+						 &label,
+						 others.len > 0 ? psprintf("Cannot be read either: %s.", others.data) : NULL);
 	}
 }
 

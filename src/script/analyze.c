@@ -136,7 +136,11 @@ sets_role(Node *node, void *context)
 		case T_MergeStmt:
 			break;
 		default:
-			/* the walker knows what is below these, and not utility statements */
+
+			/*
+			 * the walker knows what is below these, and not utility
+			 * statements
+			 */
 			if (context == NULL)
 				return false;
 	}
@@ -176,7 +180,7 @@ cannot_parse(DbmScript *script, int number, const char *sql, MemoryContext conte
 
 	if (script->unreadable == NULL)
 		script->unreadable = dbm_script_trouble_from_error(script, edata, statement->start, number + 1,
-													statement->start, statement->len);
+														   statement->start, statement->len);
 	script->statements[number].online = dbm_classify_online_words(sql);
 	script->online |= script->statements[number].online;
 }

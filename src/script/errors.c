@@ -46,7 +46,7 @@ dbm_label_text(const DbmLabel *label)
  */
 void
 dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
-				  const DbmLabel *label, const char *detail)
+				 const DbmLabel *label, const char *detail)
 {
 	int			position;
 	char	   *query = excerpt(script->text + trouble->start, trouble->len,

@@ -226,7 +226,7 @@ run_statements(Section *section)
 		log_as_asked(section->sql);
 		dbm_leftover_expect(section->leftover, section->sql);
 		execution->rows += run_statement(script, statement, section->sql);
-		MemoryContextSwitchTo(context);	/* SPI leaves its own */
+		MemoryContextSwitchTo(context); /* SPI leaves its own */
 		dbm_leftover_take(section->leftover);
 		*end = saved;
 		section->sql = NULL;
@@ -324,7 +324,11 @@ show_activity(const Section *section)
 
 	if (!pgstat_track_activities)
 		return;
-	/* never amid a character: other sessions could not read their pg_stat_activity */
+
+	/*
+	 * never amid a character: other sessions could not read their
+	 * pg_stat_activity
+	 */
 	label_len = pg_mbcliplen(section->label, strlen(section->label), MAX_LABEL);
 	sql_len = strnlen(section->sql, MAX_ACTIVITY);
 	sql_len = pg_mbcliplen(section->sql, sql_len, MAX_ACTIVITY - 1);

@@ -53,11 +53,11 @@ extern bool dbm_tokens_is_definition(const DbmTokens *tokens);
 /* scripttrouble.c */
 
 extern DbmTrouble *dbm_script_trouble(DbmScript *script, int sqlerrcode, const char *message,
-							   int start, int len);
+									  int start, int len);
 extern DbmTrouble *dbm_script_trouble_psql_command(DbmScript *script, int at);
 extern DbmTrouble *dbm_script_trouble_transaction(DbmScript *script, const DbmStatement *statement);
 extern DbmTrouble *dbm_script_trouble_from_error(DbmScript *script, const ErrorData *edata, int base,
-										  int statement, int start, int len);
+												 int statement, int start, int len);
 extern bool dbm_error_is_about_text(const ErrorData *edata);
 
 /* script.c */

@@ -33,7 +33,8 @@ typedef enum WindowEnd
 	WINDOW_DONE,				/* all tokens read, perhaps amid a statement */
 	WINDOW_LINE,				/* before a line that begins with a backslash */
 	WINDOW_COPY,				/* behind the ';' of a COPY ... FROM stdin */
-	WINDOW_ERROR,				/* the scanner raised an error, see Splitter.error */
+	WINDOW_ERROR,				/* the scanner raised an error, see
+								 * Splitter.error */
 	WINDOW_REFUSED				/* DbmScript.refused is set */
 } WindowEnd;
 
@@ -230,7 +231,7 @@ split_text(Splitter *scan)
 
 				script->unreadable =
 					dbm_script_trouble_from_error(script, scan->error, scan->window_start,
-									   script->nstatements + 1, start, script->len - start);
+												  script->nstatements + 1, start, script->len - start);
 				break;
 			}
 			pos = scan->resume;
@@ -294,8 +295,8 @@ scan_copy_line(Splitter *scan, int *pos)
 
 		rest = scan->start >= 0 ? scan->start : scan->resume;
 		script->refused = dbm_script_trouble(script, ERRCODE_SYNTAX_ERROR,
-									   "a statement that begins on the line of COPY ... FROM stdin must end there",
-									   rest, strcspn(script->text + rest, "\r\n"));
+											 "a statement that begins on the line of COPY ... FROM stdin must end there",
+											 rest, strcspn(script->text + rest, "\r\n"));
 		script->refused->hint = "Begin the statement on the line after the data.";
 		return false;
 	}
@@ -363,7 +364,10 @@ read_tokens(Splitter *scan, core_yyscan_t scanner, core_yy_extra_type *extra)
 			return WINDOW_DONE;
 		if (token == '\\')
 		{
-			/* a window made longer for a literal may hold such lines behind it */
+			/*
+			 * a window made longer for a literal may hold such lines behind
+			 * it
+			 */
 			if (dbm_lines_starts_backslash(scan->script, start))
 			{
 				scan->resume = start;
@@ -450,12 +454,13 @@ finish_statement(Splitter *scan)
 	scan->line_offset = scan->start;
 
 	statement = &script->statements[script->nstatements++];
-	*statement = (DbmStatement) {
+	*statement = (DbmStatement)
+	{
 		.start = scan->start,
-		.len = scan->end - scan->start,
-		.line = scan->line,
-		.kind = dbm_tokens_kind(&scan->tokens, &refused),
-		.may_queue_events = !dbm_tokens_is_definition(&scan->tokens)
+			.len = scan->end - scan->start,
+			.line = scan->line,
+			.kind = dbm_tokens_kind(&scan->tokens, &refused),
+			.may_queue_events = !dbm_tokens_is_definition(&scan->tokens)
 	};
 	scan->start = -1;
 	dbm_tokens_reset(&scan->tokens);

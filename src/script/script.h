@@ -47,7 +47,8 @@ typedef struct DbmScript
 	DbmStatement *statements;
 	int			nstatements;	/* those above, BEGIN and COMMIT included */
 	int			ncommands;		/* without BEGIN and COMMIT */
-	uint8		checksum[PG_SHA256_DIGEST_LENGTH];	/* without BEGIN and COMMIT */
+	uint8		checksum[PG_SHA256_DIGEST_LENGTH];	/* without BEGIN and
+													 * COMMIT */
 	bool		online;			/* some statement needs its own transaction */
 	bool		sets_role;		/* some statement is SET ROLE or the like */
 	DbmTrouble *refused;		/* no server can run it here: or NULL */
@@ -80,15 +81,16 @@ extern int	dbm_lines_count(const char *text, int from, int to);
 /* What the error context says about the script that is running. */
 typedef struct DbmLabel
 {
-	const char *version;		/* the id for a repeatable migration; NULL if not known */
+	const char *version;		/* the id for a repeatable migration; NULL if
+								 * not known */
 	const char *name;
 	bool		is_up;
 	bool		is_alone;		/* no other script is run by the same call */
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
-extern void dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
-							  const DbmLabel *label, const char *detail);
+pg_noreturn extern void dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
+										 const DbmLabel *label, const char *detail);
 
 /* leftover.c */
 

@@ -44,8 +44,8 @@ dbm_script_trouble_psql_command(DbmScript *script, int at)
 		start--;
 	len = pg_mbcliplen(command, len, 64);
 	trouble = dbm_script_trouble(script, ERRCODE_SYNTAX_ERROR,
-						  psprintf("psql command \"%.*s\" in a migration", len, command),
-						  start, at + strcspn(command, "\r\n") - start);
+								 psprintf("psql command \"%.*s\" in a migration", len, command),
+								 start, at + strcspn(command, "\r\n") - start);
 	trouble->position = at;
 	trouble->hint = "A migration runs inside the server, which has no psql commands; "
 		"only \\restrict and \\unrestrict lines and the \\. after COPY data are understood.  "
@@ -66,8 +66,8 @@ dbm_script_trouble_transaction(DbmScript *script, const DbmStatement *statement)
 	DbmTrouble *trouble;
 
 	trouble = dbm_script_trouble(script, ERRCODE_INVALID_TRANSACTION_TERMINATION,
-						  "transaction control statements are not allowed in a migration",
-						  statement->start, statement->len);
+								 "transaction control statements are not allowed in a migration",
+								 statement->start, statement->len);
 	trouble->statement = statement - script->statements + 1;
 	trouble->detail = "Only BEGIN and COMMIT in balanced pairs, without options and not nested, are skipped over.";
 	trouble->hint = "Remove the statement: a migration runs in the transaction of whoever applies it.";
@@ -81,7 +81,7 @@ dbm_script_trouble_transaction(DbmScript *script, const DbmStatement *statement)
  */
 DbmTrouble *
 dbm_script_trouble_from_error(DbmScript *script, const ErrorData *edata, int base,
-					   int statement, int start, int len)
+							  int statement, int start, int len)
 {
 	MemoryContext caller = MemoryContextSwitchTo(script->context);
 	DbmTrouble *trouble;

@@ -67,12 +67,12 @@ dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record)
 	dbm_param_datum(&params, NUMERICARRAYOID, record->migration->version_key);
 	dbm_param_bool(&params, record->baseline);
 	dbm_query_saved(ext, &plan_applied,
-				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
-				  " INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
-				  " checksum, checksum_kind, applied_at, applied_by, duration, run, baseline, statements)"
-				  " SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2, h.at, $13, $10, $1, $19,"
-				  " coalesce($7, 0)::pg_catalog.int4 FROM h",
-				  &params, SPI_OK_INSERT);
+					"WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
+					" INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
+					" checksum, checksum_kind, applied_at, applied_by, duration, run, baseline, statements)"
+					" SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2, h.at, $13, $10, $1, $19,"
+					" coalesce($7, 0)::pg_catalog.int4 FROM h",
+					&params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.applied");
 }
 
@@ -89,12 +89,12 @@ dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record)
 			  record->applied_at == NULL);
 	dbm_param_text(&params, record->applied_by);
 	dbm_query_saved(ext, &plan_adopted,
-				  "WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
-				  " INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
-				  " checksum, checksum_kind, applied_at, applied_by, run, baseline)"
-				  " SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2,"
-				  " coalesce($20, h.at), coalesce($21, $13), $1, $19 FROM h",
-				  &params, SPI_OK_INSERT);
+					"WITH h AS (" INSERT_HISTORY " RETURNING id, at)"
+					" INSERT INTO migrate.applied (target_schema, project, id, position, version, version_key, name,"
+					" checksum, checksum_kind, applied_at, applied_by, run, baseline)"
+					" SELECT $3, $16, $4, h.id, $5, $18, $6, $11, $17::pg_catalog.int2,"
+					" coalesce($20, h.at), coalesce($21, $13), $1, $19 FROM h",
+					&params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.applied");
 }
 
@@ -106,10 +106,10 @@ dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record)
 
 	add_record(&params, ext, record);
 	dbm_query_saved(ext, &plan_undone,
-				  "WITH h AS (" INSERT_HISTORY ")"
-				  " DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $3"
-				  " AND a.project OPERATOR(pg_catalog.=) $16 AND a.id OPERATOR(pg_catalog.=) $4",
-				  &params, SPI_OK_DELETE);
+					"WITH h AS (" INSERT_HISTORY ")"
+					" DELETE FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $3"
+					" AND a.project OPERATOR(pg_catalog.=) $16 AND a.id OPERATOR(pg_catalog.=) $4",
+					&params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.applied");
 }
 

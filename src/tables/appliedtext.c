@@ -40,11 +40,11 @@ learn_by_version(const DbmExtension *ext, Datum version_key)
 	dbm_param_text(&params, ext->project);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query_saved(ext, &plan_learn,
-			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
-			" AND m.version_key OPERATOR(pg_catalog.=) $2 AND a.project OPERATOR(pg_catalog.=) $1"
-			" AND a.version_key OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
-			&params, SPI_OK_UPDATE);
+					"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+					" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
+					" AND m.version_key OPERATOR(pg_catalog.=) $2 AND a.project OPERATOR(pg_catalog.=) $1"
+					" AND a.version_key OPERATOR(pg_catalog.=) $2 AND a.checksum IS NULL",
+					&params, SPI_OK_UPDATE);
 }
 
 /*
@@ -115,8 +115,8 @@ dbm_applied_accept_text(const DbmExtension *ext, const char *id)
 	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			"UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			" AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_UPDATE);
+			  "UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_UPDATE);
 }

@@ -48,9 +48,9 @@ dbm_extension_open(DbmExtension *ext)
 	Oid			found;
 
 	/*
-	 * Whoever is dropping or updating it right now comes first: DROP EXTENSION
-	 * and the first statement of our update scripts lock it exclusively.  ALTER
-	 * EXTENSION ... UPDATE alone does not.
+	 * Whoever is dropping or updating it right now comes first: DROP
+	 * EXTENSION and the first statement of our update scripts lock it
+	 * exclusively.  ALTER EXTENSION ... UPDATE alone does not.
 	 */
 	do
 	{

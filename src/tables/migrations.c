@@ -105,7 +105,8 @@ dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 static void
 compare(DbmStored *stored, const DbmRegistration *wanted)
 {
-	bool		altered = dbm_column_bool(0, COL_ALTERED);	/* the hashes are not those of the texts */
+	bool		altered = dbm_column_bool(0, COL_ALTERED);	/* the hashes are not
+															 * those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
 		(!altered && datumIsEqual(wanted->up_sha256, stored->up_sha256, false, -1));
@@ -164,21 +165,21 @@ dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 
 	add_registration(&params, ext, wanted);
 	dbm_query_saved(ext, &plan_insert,
-			"INSERT INTO migrate.migration (project, id, version, version_key, baseline_key, name, environments,"
-			" up_online, down_online, up_sets_role, down_sets_role, up_statements, down_statements, checksum,"
-			" checksum_kind, unreadable, down_unreadable, analyzed_on, file_name,"
-			" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
-			" VALUES ($23, coalesce($17, (SELECT a.id FROM migrate.applied a"
-			"  WHERE a.project OPERATOR(pg_catalog.=) $23 AND a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
-			" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" $5, $6, $21, $22, $7::pg_catalog.int4, $8::pg_catalog.int4, $9,"
-			" $24::pg_catalog.int2, $10, $11, $12::pg_catalog.int4, $13,"
-			" $14, $19, $15,"
-			" CASE WHEN $16 IS NOT NULL THEN $14 END,"
-			" CASE WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-			" $20, $16)"
-			" ON CONFLICT DO NOTHING",
-			&params, SPI_OK_INSERT);
+					"INSERT INTO migrate.migration (project, id, version, version_key, baseline_key, name, environments,"
+					" up_online, down_online, up_sets_role, down_sets_role, up_statements, down_statements, checksum,"
+					" checksum_kind, unreadable, down_unreadable, analyzed_on, file_name,"
+					" up_author, up_sha256, up, down_author, down_registered_at, down_sha256, down)"
+					" VALUES ($23, coalesce($17, (SELECT a.id FROM migrate.applied a"
+					"  WHERE a.project OPERATOR(pg_catalog.=) $23 AND a.version_key OPERATOR(pg_catalog.=) $2 LIMIT 1), $1), $1, $2, $18, $3,"
+					" CASE WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
+					" $5, $6, $21, $22, $7::pg_catalog.int4, $8::pg_catalog.int4, $9,"
+					" $24::pg_catalog.int2, $10, $11, $12::pg_catalog.int4, $13,"
+					" $14, $19, $15,"
+					" CASE WHEN $16 IS NOT NULL THEN $14 END,"
+					" CASE WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+					" $20, $16)"
+					" ON CONFLICT DO NOTHING",
+					&params, SPI_OK_INSERT);
 	if (SPI_processed != 1)
 		return false;
 	dbm_applied_learn_text(ext, wanted);
@@ -198,11 +199,11 @@ dbm_migrations_load(const DbmExtension *ext, const char *id, DbmRegistration *re
 	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			"SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
-			" m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key,"
-			" m.up_statements OPERATOR(pg_catalog.>=) 0"
-			" FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_SELECT);
+			  "SELECT m.version, m.name, m.environments, m.file_name, m.up, m.down,"
+			  " m.up_online, m.down_online, m.down_statements, m.version_key, m.baseline_key,"
+			  " m.up_statements OPERATOR(pg_catalog.>=) 0"
+			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
 		return false;
 	registration->version = dbm_column_text(0, LOAD_VERSION);
@@ -237,32 +238,32 @@ dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted, co
 	dbm_param_bool(&params, stored->same_down);
 	dbm_param_bool(&params, wanted->up != 0);
 	dbm_query(ext,
-			"UPDATE migrate.migration SET version = $1, version_key = $2, baseline_key = $18, name = $3,"
-			" environments = CASE WHEN $4 IS NULL THEN environments"
-			"  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
-			" up_online = CASE WHEN $28 THEN $5 ELSE up_online END,"
-			" up_sets_role = CASE WHEN $28 THEN $21 ELSE up_sets_role END,"
-			" up_statements = CASE WHEN $28 THEN $7::pg_catalog.int4 ELSE up_statements END,"
-			" checksum = CASE WHEN $28 THEN $9 ELSE checksum END,"
-			" checksum_kind = CASE WHEN $28 THEN $24::pg_catalog.int2 ELSE checksum_kind END,"
-			" unreadable = CASE WHEN $28 THEN $10 ELSE unreadable END,"
-			" down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
-			" down_sets_role = CASE WHEN $16 IS NULL THEN down_sets_role ELSE $22 END,"
-			" down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
-			" down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
-			" analyzed_on = CASE WHEN $28 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
-			" file_name = CASE WHEN $28 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
-			" up_author = CASE WHEN $26 THEN up_author ELSE $14 END,"
-			" up_registered_at = CASE WHEN $26 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
-			" up_sha256 = CASE WHEN $28 THEN $19 ELSE up_sha256 END,"
-			" up = CASE WHEN $28 THEN $15 ELSE up END,"
-			" down_author = CASE WHEN $27 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
-			" down_registered_at = CASE WHEN $27 THEN down_registered_at"
-			"  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
-			" down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE $20 END,"
-			" down = coalesce($16, down)"
-			" WHERE project OPERATOR(pg_catalog.=) $23 AND id OPERATOR(pg_catalog.=) $25",
-			&params, SPI_OK_UPDATE);
+			  "UPDATE migrate.migration SET version = $1, version_key = $2, baseline_key = $18, name = $3,"
+			  " environments = CASE WHEN $4 IS NULL THEN environments"
+			  "  WHEN pg_catalog.cardinality($4) OPERATOR(pg_catalog.>) 0 THEN $4 END,"
+			  " up_online = CASE WHEN $28 THEN $5 ELSE up_online END,"
+			  " up_sets_role = CASE WHEN $28 THEN $21 ELSE up_sets_role END,"
+			  " up_statements = CASE WHEN $28 THEN $7::pg_catalog.int4 ELSE up_statements END,"
+			  " checksum = CASE WHEN $28 THEN $9 ELSE checksum END,"
+			  " checksum_kind = CASE WHEN $28 THEN $24::pg_catalog.int2 ELSE checksum_kind END,"
+			  " unreadable = CASE WHEN $28 THEN $10 ELSE unreadable END,"
+			  " down_online = CASE WHEN $16 IS NULL THEN down_online ELSE $6 END,"
+			  " down_sets_role = CASE WHEN $16 IS NULL THEN down_sets_role ELSE $22 END,"
+			  " down_statements = CASE WHEN $16 IS NULL THEN down_statements ELSE $8::pg_catalog.int4 END,"
+			  " down_unreadable = CASE WHEN $16 IS NULL THEN down_unreadable ELSE $11 END,"
+			  " analyzed_on = CASE WHEN $28 THEN $12::pg_catalog.int4 ELSE analyzed_on END,"
+			  " file_name = CASE WHEN $28 OR file_name IS NULL THEN coalesce($13, file_name) ELSE file_name END,"
+			  " up_author = CASE WHEN $26 THEN up_author ELSE $14 END,"
+			  " up_registered_at = CASE WHEN $26 THEN up_registered_at ELSE pg_catalog.clock_timestamp() END,"
+			  " up_sha256 = CASE WHEN $28 THEN $19 ELSE up_sha256 END,"
+			  " up = CASE WHEN $28 THEN $15 ELSE up END,"
+			  " down_author = CASE WHEN $27 THEN down_author WHEN $16 IS NOT NULL THEN $14 END,"
+			  " down_registered_at = CASE WHEN $27 THEN down_registered_at"
+			  "  WHEN $16 IS NOT NULL THEN pg_catalog.clock_timestamp() END,"
+			  " down_sha256 = CASE WHEN $16 IS NULL THEN down_sha256 ELSE $20 END,"
+			  " down = coalesce($16, down)"
+			  " WHERE project OPERATOR(pg_catalog.=) $23 AND id OPERATOR(pg_catalog.=) $25",
+			  &params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 	if (wanted->version_key)
 		dbm_applied_learn_text(ext, wanted);
@@ -277,15 +278,15 @@ dbm_migrations_delete(const DbmExtension *ext, const char *id)
 	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext, "DELETE FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
-			" AND m.id OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_DELETE);
+			  " AND m.id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_DELETE);
 	dbm_query_expect_one_row("migrate.migration");
 }
 
 /* This server reads a script that was registered on another one. */
 void
 dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migration, bool is_up,
-							const DbmScript *script)
+							   const DbmScript *script)
 {
 	DbmParams	params = {0};
 
@@ -299,15 +300,15 @@ dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migr
 		dbm_param_int64(&params, DBM_SERVER_MAJOR);
 	}
 	dbm_query(ext,
-			is_up ?
-			"UPDATE migrate.migration SET unreadable = NULL, up_statements = $3::pg_catalog.int4,"
-			" up_sets_role = $4, checksum = $5, analyzed_on = $6::pg_catalog.int4"
-			" WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2" :
-			"UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $4,"
-			" down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
-			"  WHEN $3 OPERATOR(pg_catalog.<>) 0 THEN $3::pg_catalog.int4 END"
-			" WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2",
-			&params, SPI_OK_UPDATE);
+			  is_up ?
+			  "UPDATE migrate.migration SET unreadable = NULL, up_statements = $3::pg_catalog.int4,"
+			  " up_sets_role = $4, checksum = $5, analyzed_on = $6::pg_catalog.int4"
+			  " WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2" :
+			  "UPDATE migrate.migration SET down_unreadable = NULL, down_sets_role = $4,"
+			  " down_statements = CASE WHEN down_statements OPERATOR(pg_catalog.=) 0 THEN 0"
+			  "  WHEN $3 OPERATOR(pg_catalog.<>) 0 THEN $3::pg_catalog.int4 END"
+			  " WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2",
+			  &params, SPI_OK_UPDATE);
 	dbm_query_expect_one_row("migrate.migration");
 }
 

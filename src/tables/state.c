@@ -62,7 +62,7 @@ dbm_state_all_applied(const DbmExtension *ext)
 
 	add_target(&params, ext);
 	dbm_query_saved(ext, &plan_all_applied,
-					/* the order makes the planner take the index, also without statistics */
+	/* the order makes the planner take the index, also without statistics */
 					"SELECT NOT EXISTS (SELECT FROM (SELECT m.id FROM migrate.migration m"
 					"  WHERE m.project OPERATOR(pg_catalog.=) $2 AND m.altered ORDER BY m.id LIMIT 1) x)"
 					" AND NOT EXISTS (SELECT FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $2 AND m.version_key IS NULL"
@@ -92,11 +92,11 @@ dbm_state_to_apply(const DbmExtension *ext, Datum up_to)
 	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, up_to);
 	dbm_query(ext,
-			MIGRATION_COLUMNS("$3 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $3")
-			FROM_STATE
-			" WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing', 'superseded'])"
-			" ORDER BY s.version_key NULLS LAST, s.name",
-			&params, SPI_OK_SELECT);
+			  MIGRATION_COLUMNS("$3 IS NULL OR s.version_key OPERATOR(pg_catalog.<=) $3")
+			  FROM_STATE
+			  " WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing', 'superseded'])"
+			  " ORDER BY s.version_key NULLS LAST, s.name",
+			  &params, SPI_OK_SELECT);
 	return fetch_migrations();
 }
 
@@ -114,11 +114,11 @@ dbm_state_to_roll_back(const DbmExtension *ext, int64 steps, int64 after)
 	dbm_param_int64(&params, after);
 	dbm_param(&params, INT8OID, Int64GetDatum(steps), steps < 0);
 	dbm_query(ext,
-			MIGRATION_COLUMNS("true")
-			FROM_STATE
-			" WHERE s.position OPERATOR(pg_catalog.>) $3 AND s.version_key IS NOT NULL"
-			" ORDER BY s.position DESC LIMIT $4",
-			&params, SPI_OK_SELECT);
+			  MIGRATION_COLUMNS("true")
+			  FROM_STATE
+			  " WHERE s.position OPERATOR(pg_catalog.>) $3 AND s.version_key IS NOT NULL"
+			  " ORDER BY s.position DESC LIMIT $4",
+			  &params, SPI_OK_SELECT);
 	return fetch_migrations();
 }
 
@@ -173,12 +173,12 @@ dbm_state_up_to(const DbmExtension *ext, Datum version_key)
 	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
-			MIGRATION_COLUMNS("true")
-			FROM_STATE
-			" WHERE s.version_key OPERATOR(pg_catalog.<=) $3 AND s.registered AND s.position IS NULL"
-			" AND NOT s.baseline"
-			" ORDER BY s.version_key",
-			&params, SPI_OK_SELECT);
+			  MIGRATION_COLUMNS("true")
+			  FROM_STATE
+			  " WHERE s.version_key OPERATOR(pg_catalog.<=) $3 AND s.registered AND s.position IS NULL"
+			  " AND NOT s.baseline"
+			  " ORDER BY s.version_key",
+			  &params, SPI_OK_SELECT);
 	return fetch_migrations();
 }
 
@@ -191,10 +191,10 @@ dbm_state_position(const DbmExtension *ext, Datum version_key)
 	add_target(&params, ext);
 	dbm_param_datum(&params, NUMERICARRAYOID, version_key);
 	dbm_query(ext,
-			"SELECT a.position FROM migrate.applied a"
-			" WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			" AND a.project OPERATOR(pg_catalog.=) $2 AND a.version_key OPERATOR(pg_catalog.=) $3",
-			&params, SPI_OK_SELECT);
+			  "SELECT a.position FROM migrate.applied a"
+			  " WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+			  " AND a.project OPERATOR(pg_catalog.=) $2 AND a.version_key OPERATOR(pg_catalog.=) $3",
+			  &params, SPI_OK_SELECT);
 	return SPI_processed == 0 ? -1 : dbm_column_int(0, 1, -1);
 }
 
@@ -229,16 +229,16 @@ dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit)
 													true, TYPALIGN_INT)));
 	dbm_param_int64(&params, limit);
 	dbm_query(ext,
-			"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c"
-			" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
-			" WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ($1)"
-			" AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
-			" AND NOT EXISTS (SELECT FROM migrate.applied) AND NOT EXISTS (SELECT FROM migrate.history)"
-			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
-			"  WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
-			"  AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')"
-			" ORDER BY n.nspname, c.relname LIMIT $2",
-			&params, SPI_OK_SELECT);
+			  "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c"
+			  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace"
+			  " WHERE c.relnamespace OPERATOR(pg_catalog.=) ANY ($1)"
+			  " AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog.\"char\"[])"
+			  " AND NOT EXISTS (SELECT FROM migrate.applied) AND NOT EXISTS (SELECT FROM migrate.history)"
+			  " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+			  "  WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"
+			  "  AND d.objid OPERATOR(pg_catalog.=) c.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')"
+			  " ORDER BY n.nspname, c.relname LIMIT $2",
+			  &params, SPI_OK_SELECT);
 	for (uint64 row = 0; row < SPI_processed; row++)
 		tables = lappend(tables, dbm_column_text(row, 1));
 	SPI_freetuptable(SPI_tuptable);
@@ -260,14 +260,14 @@ dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration, bo
 	dbm_param_datum(&params, BYTEAOID, is_up ? migration->up.sha256 : migration->down.sha256);
 	if (is_up)
 		dbm_query_saved(ext, &plan_read_up,
-					  "SELECT m.up FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-					  " AND m.up_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
-					  &params, SPI_OK_SELECT);
+						"SELECT m.up FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+						" AND m.up_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
+						&params, SPI_OK_SELECT);
 	else
 		dbm_query_saved(ext, &plan_read_down,
-					  "SELECT m.down FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-					  " AND m.down_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
-					  &params, SPI_OK_SELECT);
+						"SELECT m.down FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+						" AND m.down_sha256 OPERATOR(pg_catalog.=) $3 AND NOT m.altered",
+						&params, SPI_OK_SELECT);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -291,9 +291,9 @@ dbm_state_has_applied(const DbmExtension *ext)
 
 	add_target(&params, ext);
 	dbm_query(ext,
-			"SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
-			" AND a.project OPERATOR(pg_catalog.=) $2 AND NOT a.baseline LIMIT 1",
-			&params, SPI_OK_SELECT);
+			  "SELECT FROM migrate.applied a WHERE a.target_schema OPERATOR(pg_catalog.=) $1"
+			  " AND a.project OPERATOR(pg_catalog.=) $2 AND NOT a.baseline LIMIT 1",
+			  &params, SPI_OK_SELECT);
 	return SPI_processed > 0;
 }
 

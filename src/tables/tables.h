@@ -36,11 +36,13 @@ typedef struct DbmScriptInfo
 typedef enum DbmState
 {
 	DBM_STATE_APPLIED,
-	DBM_STATE_CHANGED,			/* its text is not what was registered or applied */
+	DBM_STATE_CHANGED,			/* its text is not what was registered or
+								 * applied */
 	DBM_STATE_FAILED,
 	DBM_STATE_INTERRUPTED,
 	DBM_STATE_MISSING,			/* applied, and not registered */
-	DBM_STATE_OUT_OF_ORDER,		/* pending, and older than the newest applied one */
+	DBM_STATE_OUT_OF_ORDER,		/* pending, and older than the newest applied
+								 * one */
 	DBM_STATE_PENDING,
 	DBM_STATE_RUNNING,
 	DBM_STATE_SKIPPED,			/* limited to other environments */
@@ -58,8 +60,10 @@ typedef struct DbmMigration
 	DbmState	state;
 	bool		is_applied;		/* has a row in migrate.applied */
 	bool		is_registered;	/* has a row in migrate.migration */
-	bool		is_baseline;	/* a script that stands for all versions up to its own */
-	bool		to_run;			/* apply has to run it, as far as the state goes */
+	bool		is_baseline;	/* a script that stands for all versions up to
+								 * its own */
+	bool		to_run;			/* apply has to run it, as far as the state
+								 * goes */
 	bool		runs_here;		/* it is not limited to other environments */
 	bool		is_wanted;		/* not beyond the version asked for */
 	int			analyzed_on;	/* server major that read the scripts */
@@ -75,17 +79,17 @@ typedef struct DbmMigration
 extern bool dbm_state_all_applied(const DbmExtension *ext);
 extern List *dbm_state_to_apply(const DbmExtension *ext, Datum up_to);
 extern List *dbm_state_to_roll_back(const DbmExtension *ext,
-									  int64 steps, int64 after);
+									int64 steps, int64 after);
 extern DbmMigration *dbm_state_find(const DbmExtension *ext,
-										   const char *version);
+									const char *version);
 extern List *dbm_state_repeatables(const DbmExtension *ext);
 extern List *dbm_state_up_to(const DbmExtension *ext, Datum version_key);
 extern int64 dbm_state_position(const DbmExtension *ext,
-								  Datum version_key);
+								Datum version_key);
 extern char *dbm_state_newest(const DbmExtension *ext);
 extern List *dbm_state_unmanaged_tables(const DbmExtension *ext, List *schemas, int64 limit);
 extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *migration,
-									 bool is_up, int *len);
+								   bool is_up, int *len);
 extern bool dbm_state_has_applied(const DbmExtension *ext);
 extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
 extern DbmState dbm_state_by_name(const char *name);
@@ -142,7 +146,8 @@ extern bool dbm_targets_forget(const DbmExtension *ext);
 
 /* migrations.c */
 
-#define DBM_MAX_NAME 1000		/* bytes, of a repeatable migration: a key holds it */
+#define DBM_MAX_NAME 1000		/* bytes, of a repeatable migration: a key
+								 * holds it */
 
 /* What migrate.add() is to store. */
 typedef struct DbmRegistration
@@ -191,14 +196,14 @@ typedef struct DbmStored
 } DbmStored;
 
 extern void dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
-										bool is_up, const DbmScript *script);
+										   bool is_up, const DbmScript *script);
 extern DbmStored *dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_migrations_load(const DbmExtension *ext, const char *id,
-							 DbmRegistration *registration);
+								DbmRegistration *registration);
 extern bool dbm_migrations_contradicts(const DbmExtension *ext, const DbmRegistration *wanted);
 extern bool dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration *wanted);
 extern void dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted,
-							   const DbmStored *stored);
+								  const DbmStored *stored);
 extern void dbm_migrations_delete(const DbmExtension *ext, const char *id);
 extern char *dbm_environments_text(Datum environments);
 
@@ -214,7 +219,7 @@ extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
 
 extern DbmTrust dbm_approvals_trust(const DbmExtension *ext, const DbmMigration *migration, bool is_up);
 extern char *dbm_approvals_add(const DbmExtension *ext, const DbmStored *stored, Datum sha256,
-							  bool may_set_role);
+							   bool may_set_role);
 extern void dbm_approvals_forget(const DbmExtension *ext, const char *id);
 
 #endif							/* DBMIGRATE_TABLES_H */

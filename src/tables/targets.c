@@ -118,7 +118,7 @@ dbm_targets_record(const DbmExtension *ext, int64 run)
 
 	if (ext->target[0] == '\0')
 		return;
-	oid = get_namespace_oid(ext->target, true);	/* the run may have dropped it */
+	oid = get_namespace_oid(ext->target, true); /* the run may have dropped it */
 	dbm_param_text(&params, ext->target);
 	dbm_param_bool(&params, OidIsValid(oid) && holds_objects(oid));
 	dbm_param_int64(&params, run);
