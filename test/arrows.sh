@@ -10,6 +10,7 @@ cd "$(dirname "$0")/../src"
 
 declare -A may
 while read -r folder others; do may[$folder]=" $folder $others "; done <<'ARROWS'
+dbmigrate base script
 base
 script    base
 tables    base script
@@ -22,6 +23,7 @@ ARROWS
 status=0
 while IFS=: read -r file include; do
     folder=${file%%/*}
+    folder=${folder%.[ch]}
     target=${include%%/*}
     [ -d "$target" ] || continue # a header of the server
     if [[ ${may[$folder]:-} != *" $target "* ]] ||
@@ -29,5 +31,5 @@ while IFS=: read -r file include; do
         echo "src/$file may not include \"$include\""
         status=1
     fi
-done < <(grep -r --include='*.[ch]' -oE '^#include "[a-z]+/[a-z_]+\.h"' -- */ | sed -E 's/#include "(.*)"/\1/')
+done < <(grep -r --include='*.[ch]' -oE '^#include "[a-z]+/[a-z_]+\.h"' . | sed -E 's|^\./||; s/#include "(.*)"/\1/')
 exit "$status"

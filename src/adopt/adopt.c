@@ -24,17 +24,17 @@ static const char *other_owner(const DbmToolTable *table);
 static void refuse_adopted_elsewhere(const DbmAdoption *adoption);
 static void notice_found(const DbmAdoption *adoption, List *rows);
 static void adopt_row(DbmAdoption *adoption, const DbmToolRow *row);
-static DbmIndexed *match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken);
-static bool has_same_name(const DbmToolRow *row, const DbmIndexed *known);
-static DbmIndexed *new_known(const DbmToolRow *row);
-static void adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known);
+static DbmLookupEntry *match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken);
+static bool has_same_name(const DbmToolRow *row, const DbmLookupEntry *known);
+static DbmLookupEntry *new_known(const DbmToolRow *row);
+static void adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmLookupEntry *known);
 static void adopt_older(DbmAdoption *adoption, const DbmToolRow *row);
-static void record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known);
+static void record(DbmAdoption *adoption, const DbmToolRow *row, DbmLookupEntry *known);
 static void describe_match(const DbmAdoption *adoption, const DbmToolRow *row,
-						   const DbmIndexed *known, StringInfo detail);
+						   const DbmLookupEntry *known, StringInfo detail);
 static bool has_other_text(const DbmAdoption *adoption, const DbmToolRow *row,
-						   const DbmIndexed *known);
-static void note_in_force(DbmAdoption *adoption, const DbmIndexed *known);
+						   const DbmLookupEntry *known);
+static void note_in_force(DbmAdoption *adoption, const DbmLookupEntry *known);
 static void add_detail(StringInfo detail, const char *format,...) pg_attribute_printf(2, 3);
 
 PG_FUNCTION_INFO_V1(dbmigrate_adopt);
@@ -77,7 +77,7 @@ dbmigrate_adopt(PG_FUNCTION_ARGS)
 	rows = dbm_tool_read(adoption.table);
 	notice_found(&adoption, rows);
 
-	adoption.known = dbm_index_load(&adoption.ext);
+	adoption.known = dbm_lookup_load(&adoption.ext);
 	foreach(lc, adoption.known->all)
 		note_in_force(&adoption, lfirst(lc));
 	foreach(lc, rows)
@@ -116,7 +116,7 @@ refuse_adopted_elsewhere(const DbmAdoption *adoption)
 {
 	DbmExtension elsewhere = adoption->ext;
 
-	if (dbm_adopted_elsewhere(&elsewhere, adoption->reason))
+	if (dbm_known_adopted_elsewhere(&elsewhere, adoption->reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s was adopted already, with other arguments", adoption->table->ref),
@@ -162,14 +162,14 @@ static void
 adopt_row(DbmAdoption *adoption, const DbmToolRow *row)
 {
 	bool		is_taken;
-	DbmIndexed *known = match(adoption, row, &is_taken);
+	DbmLookupEntry *known = match(adoption, row, &is_taken);
 
 	if (row->is_up_to)
 		adopt_older(adoption, row);
 	if (known == NULL && !is_taken && (row->version || row->is_repeatable))
 	{
 		known = new_known(row);
-		dbm_index_add(adoption->known, known);
+		dbm_lookup_add(adoption->known, known);
 	}
 	if (known)
 		adopt_known(adoption, row, known);
@@ -181,36 +181,36 @@ adopt_row(DbmAdoption *adoption, const DbmToolRow *row)
  * What is known here of a row: by the file it came from, by version, then by
  * name.  "is_taken" if the version belongs to another row, with another name.
  */
-static DbmIndexed *
+static DbmLookupEntry *
 match(const DbmAdoption *adoption, const DbmToolRow *row, bool *is_taken)
 {
-	DbmIndexed *known = NULL;
+	DbmLookupEntry *known = NULL;
 
 	*is_taken = false;
 	/* some tools allow several files of one version */
 	if (row->file)
-		known = dbm_index_by_file(adoption->known, row->file);
+		known = dbm_lookup_by_file(adoption->known, row->file);
 	if (known && !known->is_seen)
 		return known;
 	known = NULL;
 	if (row->canonical)
-		known = dbm_index_by_version(adoption->known, row->canonical);
+		known = dbm_lookup_by_version(adoption->known, row->canonical);
 	if (known && known->is_seen && !has_same_name(row, known))
 	{
 		*is_taken = true;
 		known = NULL;
 	}
 	if (known == NULL && row->file)
-		known = dbm_index_by_name(adoption->known, row->file);
+		known = dbm_lookup_by_name(adoption->known, row->file);
 	if (known == NULL && row->canonical == NULL && row->text[0] != '\0')
-		known = dbm_index_by_name(adoption->known, row->is_repeatable ?
-								  psprintf("R__%s", row->name) : row->text);
+		known = dbm_lookup_by_name(adoption->known, row->is_repeatable ?
+								   psprintf("R__%s", row->name) : row->text);
 	return known;
 }
 
 /* A name that one side does not have is no difference. */
 static bool
-has_same_name(const DbmToolRow *row, const DbmIndexed *known)
+has_same_name(const DbmToolRow *row, const DbmLookupEntry *known)
 {
 	return row->name[0] == '\0' || known->row.migration.name[0] == '\0' ||
 		dbm_name_is_same(row->name, known->row.migration.name) ||
@@ -219,10 +219,10 @@ has_same_name(const DbmToolRow *row, const DbmIndexed *known)
 }
 
 /* A migration that only the other tool knows. */
-static DbmIndexed *
+static DbmLookupEntry *
 new_known(const DbmToolRow *row)
 {
-	DbmIndexed *known = palloc0(sizeof(DbmIndexed));
+	DbmLookupEntry *known = palloc0(sizeof(DbmLookupEntry));
 	DbmMigration *migration = &known->row.migration;
 
 	migration->name = row->name;
@@ -244,12 +244,12 @@ new_known(const DbmToolRow *row)
 
 /* A row that is a migration known here. */
 static void
-adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
+adopt_known(DbmAdoption *adoption, const DbmToolRow *row, DbmLookupEntry *known)
 {
 	StringInfoData detail;
 	bool		was_applied = known->row.migration.is_applied;
 	bool		other_text = has_other_text(adoption, row, known);
-	const TimestampTz *undone_at = dbm_index_undone_at(adoption->known, known);
+	const TimestampTz *undone_at = dbm_lookup_undone_at(adoption->known, known);
 
 	/* the other tool does not know that, unless it has run it again */
 	if (undone_at && (row->applied_at == NULL || *row->applied_at < *undone_at))
@@ -307,7 +307,7 @@ adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 	older.file = NULL;
 	for (; adoption->nolder < list_length(all); adoption->nolder++)
 	{
-		DbmIndexed *known = list_nth(all, adoption->nolder);
+		DbmLookupEntry *known = list_nth(all, adoption->nolder);
 
 		CHECK_FOR_INTERRUPTS();
 		if (!known->canonical || (!known->row.migration.is_registered && !known->row.adopted_from))
@@ -321,7 +321,7 @@ adopt_older(DbmAdoption *adoption, const DbmToolRow *row)
 
 /* Record a migration as applied, and remember that. */
 static void
-record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
+record(DbmAdoption *adoption, const DbmToolRow *row, DbmLookupEntry *known)
 {
 	DbmHistoryEntry record = {
 		.action = "adopt",
@@ -349,7 +349,7 @@ record(DbmAdoption *adoption, const DbmToolRow *row, DbmIndexed *known)
 
 /* What somebody should know about a row and what it was taken for. */
 static void
-describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known,
+describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmLookupEntry *known,
 			   StringInfo detail)
 {
 	const DbmMigration *migration = &known->row.migration;
@@ -379,7 +379,7 @@ describe_match(const DbmAdoption *adoption, const DbmToolRow *row, const DbmInde
 
 /* Does the tool's checksum say that the registered script is another one? */
 static bool
-has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmIndexed *known)
+has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmLookupEntry *known)
 {
 	const DbmMigration *migration = &known->row.migration;
 	MemoryContext context;
@@ -404,7 +404,7 @@ has_other_text(const DbmAdoption *adoption, const DbmToolRow *row, const DbmInde
 }
 
 static void
-note_in_force(DbmAdoption *adoption, const DbmIndexed *known)
+note_in_force(DbmAdoption *adoption, const DbmLookupEntry *known)
 {
 	if (known->row.migration.is_applied && known->canonical &&
 		(adoption->newest == NULL || dbm_version_compare(known->canonical, adoption->newest) > 0))

@@ -10,28 +10,28 @@
 
 #include "tables/tables.h"
 
-/* index.c */
+/* lookup.c */
 
 /* A migration that is registered or applied here. */
-typedef struct DbmIndexed
+typedef struct DbmLookupEntry
 {
-	DbmAdopted	row;
+	DbmKnown	row;
 	const char *canonical;		/* form of the version, or NULL */
 	bool		is_seen;		/* is in the other tool's table */
-} DbmIndexed;
+} DbmLookupEntry;
 
-typedef struct DbmIndex
+typedef struct DbmLookup
 {
-	List	   *all;			/* of DbmIndexed, in version order */
+	List	   *all;			/* of DbmLookupEntry, in version order */
 	struct HTAB *table;
-} DbmIndex;
+} DbmLookup;
 
-extern DbmIndex *dbm_index_load(const DbmExtension *ext);
-extern void dbm_index_add(DbmIndex *set, DbmIndexed *known);
-extern DbmIndexed *dbm_index_by_version(const DbmIndex *set, const char *canonical);
-extern DbmIndexed *dbm_index_by_file(const DbmIndex *set, const char *file);
-extern DbmIndexed *dbm_index_by_name(const DbmIndex *set, const char *name);
-extern const TimestampTz *dbm_index_undone_at(const DbmIndex *set, const DbmIndexed *known);
+extern DbmLookup *dbm_lookup_load(const DbmExtension *ext);
+extern void dbm_lookup_add(DbmLookup *set, DbmLookupEntry *known);
+extern DbmLookupEntry *dbm_lookup_by_version(const DbmLookup *set, const char *canonical);
+extern DbmLookupEntry *dbm_lookup_by_file(const DbmLookup *set, const char *file);
+extern DbmLookupEntry *dbm_lookup_by_name(const DbmLookup *set, const char *name);
+extern const TimestampTz *dbm_lookup_undone_at(const DbmLookup *set, const DbmLookupEntry *known);
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
@@ -168,7 +168,7 @@ typedef struct DbmAdoption
 	DbmExtension ext;
 	bool		dry_run;
 	DbmToolTable *table;
-	DbmIndex   *known;
+	DbmLookup  *known;
 	const char *reason;
 	int64		run;			/* 0 until something is recorded */
 	int			nolder;			/* of those known, as far as adopt_older() has
@@ -183,7 +183,7 @@ extern void dbm_adoption_put(const DbmAdoption *adoption, const char *version, c
 							 const char *applied_by, const char *detail);
 extern void dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row,
 										 bool is_taken);
-extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known);
+extern void dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmLookupEntry *known);
 extern void dbm_adoption_report_rest(const DbmAdoption *adoption);
 
 #endif							/* DBMIGRATE_ADOPT_H */

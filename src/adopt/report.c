@@ -13,8 +13,8 @@
 
 #include "adopt/adopt.h"
 
-static bool is_pending(const DbmAdoption *adoption, const DbmIndexed *known);
-static void report_pending(const DbmAdoption *adoption, const DbmIndexed *known);
+static bool is_pending(const DbmAdoption *adoption, const DbmLookupEntry *known);
+static void report_pending(const DbmAdoption *adoption, const DbmLookupEntry *known);
 
 /* One row of the result; an empty detail is none. */
 void
@@ -50,7 +50,7 @@ dbm_adoption_report_unusable(const DbmAdoption *adoption, const DbmToolRow *row,
 
 /* A migration that was rolled back here after it had been applied there. */
 void
-dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmIndexed *known)
+dbm_adoption_report_undone(const DbmAdoption *adoption, const DbmLookupEntry *known)
 {
 	const DbmMigration *migration = &known->row.migration;
 
@@ -73,7 +73,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 
 	foreach(lc, adoption->known->all)
 	{
-		DbmIndexed *known = lfirst(lc);
+		DbmLookupEntry *known = lfirst(lc);
 		const DbmMigration *migration = &known->row.migration;
 
 		if (!migration->is_applied)
@@ -94,7 +94,7 @@ dbm_adoption_report_rest(const DbmAdoption *adoption)
 
 /* As its state will be, now that other migrations are applied. */
 static bool
-is_pending(const DbmAdoption *adoption, const DbmIndexed *known)
+is_pending(const DbmAdoption *adoption, const DbmLookupEntry *known)
 {
 	DbmState	state = known->row.migration.state;
 
@@ -109,7 +109,7 @@ is_pending(const DbmAdoption *adoption, const DbmIndexed *known)
 }
 
 static void
-report_pending(const DbmAdoption *adoption, const DbmIndexed *known)
+report_pending(const DbmAdoption *adoption, const DbmLookupEntry *known)
 {
 	const DbmMigration *migration = &known->row.migration;
 	const char *detail = "";

@@ -176,13 +176,16 @@ typedef struct DbmWait
 
 extern void dbm_wait_for_lock(const DbmExtension *ext, const DbmWait *wait);
 
-/* lock.c */
+/* caller.c */
 
 extern bool dbm_script_running;
 
 extern void dbm_check_caller(const char *what);
 extern void dbm_check_not_in_script(const char *what);
 extern void dbm_run_finished(void);
+
+/* lock.c */
+
 extern void dbm_lock_for_run(const DbmExtension *ext);
 
 #endif							/* DBMIGRATE_BASE_H */

@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_rollback);
 PG_FUNCTION_INFO_V1(dbmigrate_rollback_to);
 PG_FUNCTION_INFO_V1(dbmigrate_redo);
 
-/* SQL: migrate.apply(steps, schema, extra_search_path) */
+/* SQL: migrate.apply(steps, schema, extra_search_path, project) */
 Datum
 dbmigrate_apply(PG_FUNCTION_ARGS)
 {
@@ -57,7 +57,7 @@ dbmigrate_apply(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* SQL: migrate.apply_to(target_version, schema, extra_search_path) */
+/* SQL: migrate.apply_to(target_version, schema, extra_search_path, project) */
 Datum
 dbmigrate_apply_to(PG_FUNCTION_ARGS)
 {
@@ -72,7 +72,7 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* SQL: migrate.rollback(steps, schema, extra_search_path, confirm) */
+/* SQL: migrate.rollback(steps, schema, extra_search_path, confirm, project) */
 Datum
 dbmigrate_rollback(PG_FUNCTION_ARGS)
 {
@@ -85,7 +85,7 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* SQL: migrate.rollback_to(target_version, schema, extra_search_path, confirm) */
+/* SQL: migrate.rollback_to(target_version, schema, extra_search_path, confirm, project) */
 Datum
 dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 {
@@ -103,7 +103,7 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: migrate.redo(steps, schema, extra_search_path, confirm)
+ * SQL: migrate.redo(steps, schema, extra_search_path, confirm, project)
  *
  * Repeatable migrations that were up to date are so afterwards.
  */
@@ -154,7 +154,7 @@ begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_ar
 	dbm_extension_open(&run->ext);
 	dbm_extension_use(&run->ext, schema, dbm_text_argument(fcinfo, project_arg));
 	dbm_extension_check_project(&run->ext);
-	dbm_targets_refuse_lost(&run->ext);
+	dbm_lost_schema_refuse_lost(&run->ext);
 }
 
 /* A count of at least 1, or DBM_ALL_STEPS. */

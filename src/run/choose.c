@@ -3,8 +3,8 @@
  * choose.c
  *	  What is to be run, or rolled back.
  *
- * What is wrong is refused here, before the first statement runs, with all
- * offenders in one message.
+ * What is wrong with the choice is refused before the first statement runs,
+ * see refuse.c.
  *
  *-------------------------------------------------------------------------
  */

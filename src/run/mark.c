@@ -199,7 +199,7 @@ dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 	dbm_lock_for_run(&ext);
 	record.run = dbm_history_next_run(&ext);
 	count = dbm_applied_forget(&ext, &record);
-	if (!dbm_targets_forget(&ext) && count == 0)
+	if (!dbm_lost_schema_forget(&ext) && count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("nothing is recorded for schema \"%s\"", schema),

@@ -33,7 +33,7 @@ dbmigrate_require(PG_FUNCTION_ARGS)
 	dbm_extension_open(&ext);
 	dbm_extension_use(&ext, dbm_text_argument(fcinfo, 1), dbm_text_argument(fcinfo, 2));
 	dbm_extension_check_project(&ext);
-	dbm_targets_look(&ext);
+	dbm_lost_schema_look(&ext);
 	if (PG_ARGISNULL(0))
 		require_all(&ext);
 	else

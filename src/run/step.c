@@ -70,7 +70,7 @@ dbm_run_step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecutio
 void
 dbm_run_end(const DbmRun *run)
 {
-	dbm_targets_record(&run->ext, run->number);
+	dbm_lost_schema_record(&run->ext, run->number);
 	dbm_run_finished();
 }
 

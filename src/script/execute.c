@@ -247,7 +247,7 @@ run_statement(DbmScript *script, const DbmStatement *statement, const char *sql)
 	int			result;
 
 	if (statement->kind == DBM_STATEMENT_COPY_DATA)
-		return dbm_copy_data(sql, script->text + statement->data_start, statement->data_len);
+		return dbm_run_copy(sql, script->text + statement->data_start, statement->data_len);
 
 	result = SPI_execute_extended(sql, &options);
 	check_result(result);

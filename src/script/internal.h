@@ -22,9 +22,12 @@ extern int	dbm_lines_next(const DbmScript *script, int from);
 extern bool dbm_lines_starts_backslash(const DbmScript *script, int at);
 extern int	dbm_lines_next_backslash(const DbmScript *script, int from);
 extern bool dbm_lines_is_restrict(const DbmScript *script, int from);
-extern int	dbm_lines_copy_end(const DbmScript *script, int from, int *behind);
 extern int	dbm_lines_window_end(const DbmScript *script, int from, int end);
 extern bool dbm_lines_have_long_word(const DbmScript *script);
+
+/* copydata.c */
+
+extern int	dbm_copy_data_end(const DbmScript *script, int from, int *behind);
 
 /* tokens.c */
 
@@ -74,9 +77,9 @@ extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
 
 extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
-/* copydata.c */
+/* runcopy.c */
 
-extern uint64 dbm_copy_data(const char *sql, const char *data, int len);
+extern uint64 dbm_run_copy(const char *sql, const char *data, int len);
 
 /* deferred.c */
 

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lines.c
- *	  The lines of a script: where it can be cut, what is psql's, and where
- *	  the data of a COPY end.
+ *	  The lines of a script: where it can be cut, and what is psql's.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,34 +46,6 @@ dbm_lines_is_restrict(const DbmScript *script, int from)
 	if (strncmp(p, "un", 2) == 0)
 		p += 2;
 	return strncmp(p, "restrict", 8) == 0 && (p[8] == ' ' || p[8] == '\t');
-}
-
-/*
- * Where the data of a COPY that begin at "from" end: before a line with \.
- * alone, or at the end of the text, as psql -f has it.  *behind is the place
- * behind that line.
- */
-int
-dbm_lines_copy_end(const DbmScript *script, int from, int *behind)
-{
-	const char *text = script->text;
-
-	*behind = script->len;
-	for (int end = from; end < script->len; end = dbm_lines_next(script, end))
-	{
-		int			after = end + 2;
-
-		if (text[end] != '\\' || text[end + 1] != '.')
-			continue;
-		if (text[after] == '\r')
-			after++;
-		if (after >= script->len || text[after] == '\n')
-		{
-			*behind = Min(after + 1, script->len);
-			return end;
-		}
-	}
-	return script->len;
 }
 
 /*

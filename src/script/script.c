@@ -503,7 +503,7 @@ take_copy_data(Splitter *scan, int from)
 {
 	DbmStatement *statement = &scan->script->statements[scan->script->nstatements - 1];
 	int			behind;
-	int			end = dbm_lines_copy_end(scan->script, from, &behind);
+	int			end = dbm_copy_data_end(scan->script, from, &behind);
 
 	statement->data_start = from;
 	statement->data_len = end - from;

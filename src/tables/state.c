@@ -3,10 +3,6 @@
  * state.c
  *	  The state of each migration, and what is to be done.
  *
- * The files of this folder are the only readers and writers of migrate.*.
- * Their statements go through owner.c, and name all they use in full all the
- * same.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

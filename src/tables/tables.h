@@ -3,6 +3,9 @@
  * tables.h
  *	  The tables of schema migrate: the only SQL about them is here.
  *
+ * The statements go through owner.c, and name all they use in full all the
+ * same.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DBMIGRATE_TABLES_H
@@ -121,28 +124,28 @@ extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *r
 extern void dbm_applied_to_repeat(const DbmExtension *ext);
 extern int64 dbm_applied_forget(const DbmExtension *ext, const DbmHistoryEntry *record);
 
-/* adopted.c */
+/* known.c */
 
 /* A migration that may have come from another tool. */
-typedef struct DbmAdopted
+typedef struct DbmKnown
 {
 	DbmMigration migration;		/* without what is said about its scripts */
 	const char *file_name;		/* or NULL */
 	const TimestampTz *applied_at;	/* or NULL */
 	const char *applied_by;		/* or NULL */
 	const char *adopted_from;	/* the reason recorded then, or NULL */
-} DbmAdopted;
+} DbmKnown;
 
-extern List *dbm_adopted_known(const DbmExtension *ext);
-extern List *dbm_adopted_undone(const DbmExtension *ext);
-extern bool dbm_adopted_elsewhere(DbmExtension *ext, const char *reason);
+extern List *dbm_known_all(const DbmExtension *ext);
+extern List *dbm_known_undone(const DbmExtension *ext);
+extern bool dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason);
 
-/* targets.c */
+/* lostschema.c */
 
-extern void dbm_targets_look(const DbmExtension *ext);
-extern void dbm_targets_refuse_lost(const DbmExtension *ext);
-extern void dbm_targets_record(const DbmExtension *ext, int64 run);
-extern bool dbm_targets_forget(const DbmExtension *ext);
+extern void dbm_lost_schema_look(const DbmExtension *ext);
+extern void dbm_lost_schema_refuse_lost(const DbmExtension *ext);
+extern void dbm_lost_schema_record(const DbmExtension *ext, int64 run);
+extern bool dbm_lost_schema_forget(const DbmExtension *ext);
 
 /* migrations.c */
 

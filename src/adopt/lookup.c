@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * index.c
+ * lookup.c
  *	  Every migration that is registered or applied, to be found by version
  *	  or by name: what another tool's history is matched with.
  *
@@ -29,38 +29,38 @@
 typedef struct Entry
 {
 	const char *key;
-	DbmIndexed *known;			/* NULL if several have the key */
+	DbmLookupEntry *known;		/* NULL if several have the key */
 } Entry;
 
-static void add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known);
-static DbmIndexed *find_key(const DbmIndex *index, char kind, const char *text);
+static void add_key(DbmLookup *index, char kind, const char *text, DbmLookupEntry *known);
+static DbmLookupEntry *find_key(const DbmLookup *index, char kind, const char *text);
 static char *fold(const char *text);
 static uint32 hash_key(const void *key, Size size);
 static int	match_key(const void *a, const void *b, Size size);
 
 /* Everything known about a target schema. */
-DbmIndex *
-dbm_index_load(const DbmExtension *ext)
+DbmLookup *
+dbm_lookup_load(const DbmExtension *ext)
 {
-	DbmIndex   *index = palloc0(sizeof(DbmIndex));
+	DbmLookup  *index = palloc0(sizeof(DbmLookup));
 	ListCell   *lc;
 
 	index->table = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
-	foreach(lc, dbm_adopted_known(ext))
+	foreach(lc, dbm_known_all(ext))
 	{
-		DbmIndexed *known = palloc0(sizeof(DbmIndexed));
+		DbmLookupEntry *known = palloc0(sizeof(DbmLookupEntry));
 
-		known->row = *(DbmAdopted *) lfirst(lc);
+		known->row = *(DbmKnown *) lfirst(lc);
 		/* a script that stands for all versions up to its own is none of them */
 		if (known->row.migration.version && !known->row.migration.is_baseline)
 			known->canonical = dbm_version_canonical(known->row.migration.version);
-		dbm_index_add(index, known);
+		dbm_lookup_add(index, known);
 	}
-	foreach(lc, dbm_adopted_undone(ext))
+	foreach(lc, dbm_known_undone(ext))
 	{
-		DbmIndexed *undone = palloc0(sizeof(DbmIndexed));
+		DbmLookupEntry *undone = palloc0(sizeof(DbmLookupEntry));
 
-		undone->row = *(DbmAdopted *) lfirst(lc);
+		undone->row = *(DbmKnown *) lfirst(lc);
 		if (undone->row.migration.version)
 			undone->canonical = dbm_version_canonical(undone->row.migration.version);
 		add_key(index, KEY_UNDONE, undone->canonical ? undone->canonical : undone->row.migration.id, undone);
@@ -70,7 +70,7 @@ dbm_index_load(const DbmExtension *ext)
 
 /* One more, at the end of the list. */
 void
-dbm_index_add(DbmIndex *index, DbmIndexed *known)
+dbm_lookup_add(DbmLookup *index, DbmLookupEntry *known)
 {
 	const DbmMigration *migration = &known->row.migration;
 
@@ -86,15 +86,15 @@ dbm_index_add(DbmIndex *index, DbmIndexed *known)
 		add_key(index, KEY_NAME, fold(migration->name), known);
 }
 
-DbmIndexed *
-dbm_index_by_version(const DbmIndex *index, const char *canonical)
+DbmLookupEntry *
+dbm_lookup_by_version(const DbmLookup *index, const char *canonical)
 {
 	return find_key(index, KEY_VERSION, canonical);
 }
 
 /* By the base name of its file alone. */
-DbmIndexed *
-dbm_index_by_file(const DbmIndex *index, const char *file)
+DbmLookupEntry *
+dbm_lookup_by_file(const DbmLookup *index, const char *file)
 {
 	return find_key(index, KEY_FILE, file);
 }
@@ -103,10 +103,10 @@ dbm_index_by_file(const DbmIndex *index, const char *file)
  * By the base name of a file; else by version and name, or a name that only
  * one has, whatever the case and the separators.
  */
-DbmIndexed *
-dbm_index_by_name(const DbmIndex *index, const char *name)
+DbmLookupEntry *
+dbm_lookup_by_name(const DbmLookup *index, const char *name)
 {
-	DbmIndexed *known = find_key(index, KEY_FILE, name);
+	DbmLookupEntry *known = find_key(index, KEY_FILE, name);
 
 	if (known == NULL)
 		known = find_key(index, KEY_FULL_NAME, fold(name));
@@ -117,9 +117,9 @@ dbm_index_by_name(const DbmIndex *index, const char *name)
 
 /* When was a migration undone here, if it is not in force since?  Or NULL. */
 const TimestampTz *
-dbm_index_undone_at(const DbmIndex *index, const DbmIndexed *known)
+dbm_lookup_undone_at(const DbmLookup *index, const DbmLookupEntry *known)
 {
-	DbmIndexed *undone = find_key(index, KEY_UNDONE, known->canonical ? known->canonical : known->row.migration.id);
+	DbmLookupEntry *undone = find_key(index, KEY_UNDONE, known->canonical ? known->canonical : known->row.migration.id);
 
 	return undone && !known->row.migration.is_applied ? undone->row.applied_at : NULL;
 }
@@ -203,7 +203,7 @@ dbm_string_table(const char *name, Size entrysize)
 }
 
 static void
-add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known)
+add_key(DbmLookup *index, char kind, const char *text, DbmLookupEntry *known)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	bool		found;
@@ -215,8 +215,8 @@ add_key(DbmIndex *index, char kind, const char *text, DbmIndexed *known)
 	entry->known = found && entry->known != known ? NULL : known;
 }
 
-static DbmIndexed *
-find_key(const DbmIndex *index, char kind, const char *text)
+static DbmLookupEntry *
+find_key(const DbmLookup *index, char kind, const char *text)
 {
 	char	   *key = psprintf("%c%s", kind, text);
 	Entry	   *entry = *text ? hash_search(index->table, &key, HASH_FIND, NULL) : NULL;

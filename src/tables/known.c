@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * adopted.c
+ * known.c
  *	  What our tables say of migrations that another tool may have applied.
  *
  *-------------------------------------------------------------------------
@@ -11,19 +11,19 @@
 
 #include "tables/tables.h"
 
-/* Columns of the query of dbm_adopted_known(). */
+/* Columns of the query of dbm_known_all(). */
 enum
 {
 	COL_ID = 1, COL_VERSION, COL_VERSION_KEY, COL_NAME, COL_STATE, COL_APPLIED, COL_REGISTERED,
 	COL_CHECKSUM, COL_UP_SHA256, COL_FILE_NAME, COL_APPLIED_AT, COL_APPLIED_BY, COL_ADOPTED_FROM
 };
 
-static DbmAdopted *fetch_known(uint64 row);
+static DbmKnown *fetch_known(uint64 row);
 static const TimestampTz *time_column(uint64 row, int column);
 
 /* All that is known about a target schema, in version order. */
 List *
-dbm_adopted_known(const DbmExtension *ext)
+dbm_known_all(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 	List	   *known = NIL;
@@ -50,7 +50,7 @@ dbm_adopted_known(const DbmExtension *ext)
  * Those, with id and version, and the time of that.
  */
 List *
-dbm_adopted_undone(const DbmExtension *ext)
+dbm_known_undone(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 	List	   *undone = NIL;
@@ -68,7 +68,7 @@ dbm_adopted_undone(const DbmExtension *ext)
 			  &params, SPI_OK_SELECT);
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		DbmAdopted *one = palloc0(sizeof(DbmAdopted));
+		DbmKnown   *one = palloc0(sizeof(DbmKnown));
 
 		one->migration.id = dbm_column_text(row, 1);
 		one->migration.version = dbm_column_text(row, 2);
@@ -84,7 +84,7 @@ dbm_adopted_undone(const DbmExtension *ext)
  * names the table?  Then ext->target and ext->project say where.
  */
 bool
-dbm_adopted_elsewhere(DbmExtension *ext, const char *reason)
+dbm_known_adopted_elsewhere(DbmExtension *ext, const char *reason)
 {
 	DbmParams	params = {0};
 
@@ -106,10 +106,10 @@ dbm_adopted_elsewhere(DbmExtension *ext, const char *reason)
 	return true;
 }
 
-static DbmAdopted *
+static DbmKnown *
 fetch_known(uint64 row)
 {
-	DbmAdopted *known = palloc0(sizeof(DbmAdopted));
+	DbmKnown   *known = palloc0(sizeof(DbmKnown));
 	DbmMigration *migration = &known->migration;
 
 	migration->id = dbm_column_text(row, COL_ID);

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * targets.c
+ * lostschema.c
  *	  What has become of a target schema since the last run there.
  *
  * The state of a target schema is kept by its name, since OIDs change with a
@@ -54,7 +54,7 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
 		dbm_extension_open(&ext);
 		dbm_extension_use(&ext, schema, project);
 		dbm_extension_check_project(&ext);
-		dbm_targets_look(&ext);
+		dbm_lost_schema_look(&ext);
 		dbm_extension_close();
 	}
 	PG_RETURN_BOOL(true);
@@ -66,7 +66,7 @@ dbmigrate_check_target(PG_FUNCTION_ARGS)
  * schema and nothing is recorded for it, 22023 if it can be no target.
  */
 void
-dbm_targets_look(const DbmExtension *ext)
+dbm_lost_schema_look(const DbmExtension *ext)
 {
 	if (ext->target[0] == '\0')
 		return;
@@ -89,7 +89,7 @@ dbm_targets_look(const DbmExtension *ext)
  * to empty the schema, or to fill it; so the lock is taken before this is said.
  */
 void
-dbm_targets_refuse_lost(const DbmExtension *ext)
+dbm_lost_schema_refuse_lost(const DbmExtension *ext)
 {
 	if (ext->target[0] == '\0' || !has_lost_objects(ext))
 		return;
@@ -111,7 +111,7 @@ report_lost(int elevel, const char *schema)
 
 /* A run ends: note whether its target schema, if it has one, holds objects. */
 void
-dbm_targets_record(const DbmExtension *ext, int64 run)
+dbm_lost_schema_record(const DbmExtension *ext, int64 run)
 {
 	Oid			oid;
 	DbmParams	params = {0};
@@ -132,7 +132,7 @@ dbm_targets_record(const DbmExtension *ext, int64 run)
 
 /* Forget what was noted; false if nothing was. */
 bool
-dbm_targets_forget(const DbmExtension *ext)
+dbm_lost_schema_forget(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
 
