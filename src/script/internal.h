@@ -100,6 +100,24 @@ extern List *dbm_temporary_objects(void);
 extern void dbm_temporary_refuse_strangers(void);
 extern void dbm_temporary_drop_new(List *before, CommandId began);
 
+/* place.c */
+
+typedef struct DbmPlace
+{
+	char	   *label;
+	DbmScript  *script;			/* or NULL */
+	int			current;		/* statement, from 0; -1 outside of statements */
+	char	   *sql;			/* the current one, NUL-terminated */
+	char		cut;			/* what was there */
+	ErrorContextCallback callback;
+} DbmPlace;
+
+extern void dbm_place_enter(DbmPlace *place);
+extern void dbm_place_leave(DbmPlace *place);
+extern void dbm_place_statement(DbmPlace *place, int number);
+extern void dbm_place_statement_done(DbmPlace *place);
+extern void dbm_place_tell(const DbmPlace *place, int *statement, int *line);
+
 /* leftover.c */
 
 typedef struct DbmLeftover DbmLeftover;

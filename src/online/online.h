@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * online.h
+ *	  Procedures that commit as they go, and scripts that have to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBMIGRATE_ONLINE_H
+#define DBMIGRATE_ONLINE_H
+
+#include "run/run.h"
+
+/* settings.c */
+
+extern List *dbm_settings_save(void);
+extern void dbm_settings_restore(const List *settings);
+
+/* indexes.c */
+
+extern Oid	dbm_indexes_table(Node *tree);
+extern Datum dbm_indexes_names(Oid table);
+extern List *dbm_indexes_new(Oid table, Datum names);
+extern bool dbm_index_is_valid(Oid index);
+extern char *dbm_relation_ref(Oid index);
+extern bool dbm_detach_is_pending(Oid table);
+
+/* resume.c */
+
+typedef enum DbmDecision
+{
+	DBM_UNDECIDED,				/* somebody has to say it */
+	DBM_DECIDED_DONE,
+	DBM_DECIDED_AGAIN,			/* not done, or no harm in doing it again */
+	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
+} DbmDecision;
+
+extern DbmDecision dbm_resume_decide(Node *tree, Datum before, List **leftovers);
+extern DbmTrouble *dbm_resume_check(Node *tree, Datum before);
+extern char *dbm_resume_detach(Node *tree);
+
+/* blockers.c */
+
+extern void dbm_blockers_watch(void);
+extern char *dbm_blockers_tell(void);
+
+/* failure.c */
+
+extern void dbm_online_open(DbmRun *run);
+extern void dbm_online_close(void);
+extern bool dbm_online_lock_again(DbmRun *run, bool online);
+extern void dbm_online_record_failure(DbmRun *run, const DbmMigration *migration, const char *action,
+									  const char *reason, const ErrorData *error,
+									  const DbmExecution *execution);
+
+/* onlinescript.c */
+
+extern ErrorData *dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up,
+								 DbmExecution *execution);
+
+extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
+
+/* atomicscript.c */
+
+extern ErrorData *dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up,
+								 DbmExecution *execution);
+
+#endif							/* DBMIGRATE_ONLINE_H */

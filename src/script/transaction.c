@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *	  The transactions of a procedure that the client has called.
+ *
+ * SPI_commit() is not used: what runs between our transactions must not run
+ * below SPI.  Nobody else is between us and the client, so there are no cursors
+ * of a language to hold, which is the rest of what SPI_commit() does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "pgstat.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+#include "script/script.h"
+
+/* Start a transaction of ours; the memory context stays the caller's. */
+void
+dbm_transaction_start(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	/* now() and the statistics are for each transaction, not for the CALL */
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	/* whatever the defaults are: between two of ours others may run */
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactReadOnly = false;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Commit the present one; whoever is left outside of one has no snapshot. */
+void
+dbm_transaction_commit(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	ForgetPortalSnapshots();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Commit, and go on in a new one. */
+void
+dbm_transaction_next(void)
+{
+	dbm_transaction_commit();
+	dbm_transaction_start();
+}
