@@ -116,6 +116,8 @@ step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execu
 	{
 		dbm_run_step(run, migration, is_up, execution);
 		dbm_run_check_deferred(run);
+		if (!is_up)
+			dbm_applied_to_repeat(&run->ext);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();

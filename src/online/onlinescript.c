@@ -37,9 +37,12 @@ typedef struct Online
 	DbmExecuteOptions options;	/* of its ordinary statements */
 	DbmExecution *execution;	/* of all of it */
 	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
+	int			finished;		/* statements, as far as it is noted */
+	bool		is_undone;		/* the one that failed has left nothing */
 } Online;
 
 static void go(Online *online);
+static void add_hint(const Online *online, ErrorData *error);
 static void begin(Online *online);
 static void check_finished_part(const Online *online);
 static void set_session(Online *online);
@@ -97,15 +100,28 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		{
 			dbm_online_open(run);
 			if (dbm_halfway_find(&run->ext, migration->id))
-				dbm_halfway_failed(&run->ext, migration->id, error);
+				dbm_halfway_failed(&run->ext, migration->id, error, online.is_undone);
 			dbm_online_close();
 		}
 		dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
+		add_hint(&online, error);
 	}
 	else
 		finish(&online);
 	dbm_lock_release(&run->ext, DBM_LOCK_ONLINE);
 	return error;
+}
+
+/* Part of it may be done, and stays. */
+static void
+add_hint(const Online *online, ErrorData *error)
+{
+	if (error->hint || online->script == NULL || (online->finished == 0 && online->is_undone))
+		return;
+	error->hint = psprintf(ngettext("%d of its %d statement is done and stays; mend the cause, and call it again: it goes on there.",
+									"%d of its %d statements are done and stay; mend the cause, and call it again: it goes on there.",
+									(unsigned long) online->script->nstatements),
+						   online->finished, online->script->nstatements);
 }
 
 /* All statements that are not done yet. */
@@ -118,6 +134,7 @@ go(Online *online)
 	begin(online);
 	set_session(online);
 	next = online->halfway ? online->halfway->finished : 0;
+	online->finished = next;
 	replay_settings(online, next);
 	if (online->halfway && online->halfway->started > 0)
 		next = settle(online);
@@ -344,7 +361,8 @@ static void
 run_text(Online *online, const char *sql)
 {
 	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
-	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0);
+	bool		has_committed;
+	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, &has_committed);
 
 	if (error)
 		ReThrowError(error);
@@ -416,6 +434,7 @@ run_alone(Online *online, int number)
 	Node	   *tree = parse_statement(online, number);
 	DbmTrouble *trouble;
 	ErrorData  *error;
+	bool		has_committed;
 	Datum		indexes;
 
 	dbm_online_open(run);
@@ -423,9 +442,10 @@ run_alone(Online *online, int number)
 	dbm_halfway_started(&run->ext, online->migration->id, number + 1, indexes);
 	dbm_online_close();
 
-	error = dbm_execute_top_level(online->script, &online->label, number);
+	error = dbm_execute_top_level(online->script, &online->label, number, &has_committed);
 	if (error)
 	{
+		online->is_undone = !has_committed;
 		online->execution->failed_statement = number + 1;
 		online->execution->failed_line = online->script->statements[number].line;
 		ReThrowError(error);
@@ -448,7 +468,9 @@ run_alone(Online *online, int number)
 static void
 note_finished(Online *online, int end)
 {
-	dbm_halfway_finished(&online->run->ext, online->migration->id, end, dbm_online_text_sha256(online->script, end));
+	dbm_halfway_finished(&online->run->ext, online->migration->id, end,
+						 dbm_online_text_sha256(online->script, end));
+	online->finished = end;
 }
 
 /* Of the text up to the end of a statement (counted from 1), in UTF-8. */
@@ -480,7 +502,10 @@ finish(Online *online)
 	if (online->label.is_up)
 		dbm_applied_add(&run->ext, &entry);
 	else
+	{
 		dbm_applied_remove(&run->ext, &entry);
+		dbm_applied_to_repeat(&run->ext);
+	}
 	dbm_halfway_end(&run->ext, online->migration->id);
 	dbm_lost_schema_record(&run->ext, run->number);
 	dbm_online_close();

@@ -204,8 +204,6 @@ run_all(Call *call, FunctionCallInfo fcinfo)
 		if (chosen != NIL)
 		{
 			dbm_online_open(&call->run);
-			if (!call->is_up)
-				dbm_applied_to_repeat(&call->run.ext);
 			dbm_runs_end(&call->run.ext, call->run.number, call->done, NULL);
 			if (call->is_up && call->steps == DBM_ALL_STEPS)
 				dbm_notice_skipped(&call->run.ext, call->key);

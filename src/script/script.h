@@ -138,6 +138,7 @@ extern void dbm_transaction_next(void);
 
 /* toplevel.c */
 
-extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number);
+extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number,
+										bool *has_committed);
 
 #endif							/* DBMIGRATE_SCRIPT_H */

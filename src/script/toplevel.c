@@ -38,11 +38,13 @@ static void run_as_query(const char *sql);
  * the client has called itself; there is a new one of that kind afterwards.
  * The current memory context must survive transactions.  NULL, or the error:
  * it is not raised, since its transaction is aborted here already, and with it
- * the locks of the session.
+ * the locks of the session.  *has_committed says whether anything was committed
+ * before that.
  */
 ErrorData *
-dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number)
+dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool *has_committed)
 {
+	LocalTransactionId began = dbm_my_lxid();
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "dbmigrate statement", ALLOCSET_DEFAULT_SIZES);
 	ErrorData  *volatile error = NULL;
@@ -62,6 +64,7 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number)
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
+		*has_committed = dbm_my_lxid() != began;
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();

@@ -127,15 +127,19 @@ dbm_halfway_undecided(const DbmExtension *ext, const char *id, bool was_done, Da
 		   " sqlstate = NULL, message = NULL");
 }
 
+/* The statement that was begun has left nothing if "is_undone". */
 void
-dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error)
+dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error, bool is_undone)
 {
 	DbmParams	params = {0};
 
 	add_key(&params, ext, id);
 	dbm_param_text(&params, unpack_sql_state(error->sqlerrcode));
 	dbm_param_text(&params, error->message);
-	update(ext, &params, "sqlstate = $4, message = $5");
+	dbm_param_bool(&params, is_undone);
+	update(ext, &params,
+		   "sqlstate = $4, message = $5, started = CASE WHEN $6 THEN NULL ELSE started END,"
+		   " indexes = CASE WHEN $6 THEN NULL ELSE indexes END");
 }
 
 /* It is finished, or given up. */

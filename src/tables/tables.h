@@ -240,7 +240,8 @@ extern void dbm_halfway_begin(const DbmExtension *ext, const char *id, bool is_u
 extern void dbm_halfway_started(const DbmExtension *ext, const char *id, int statement, Datum indexes);
 extern void dbm_halfway_finished(const DbmExtension *ext, const char *id, int statement, Datum sha256);
 extern void dbm_halfway_undecided(const DbmExtension *ext, const char *id, bool was_done, Datum sha256);
-extern void dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error);
+extern void dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error,
+							   bool is_undone);
 extern void dbm_halfway_end(const DbmExtension *ext, const char *id);
 
 /* runs.c */
