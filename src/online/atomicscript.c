@@ -26,7 +26,8 @@
 #define LONGEST_PAUSE 60000
 
 static ErrorData *try_once(DbmRun *run, const DbmMigration *migration, bool is_up,
-						   DbmExecution *execution, char **blockers);
+						   DbmExecution *execution,
+						   DbmBlockers *blockers);
 static void step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
 				 ErrorData **error);
 static bool is_worth_another_try(const ErrorData *error);
@@ -43,7 +44,7 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 {
 	for (int attempt = 1;; attempt++)
 	{
-		char	   *blockers = NULL;
+		DbmBlockers blockers = {0};
 		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers);
 		long		pause = pause_before(attempt);
 
@@ -52,25 +53,26 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		if (!dbm_online_lock_again(run, false) || !is_worth_another_try(error) || attempt > dbm_retries)
 		{
 			dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
-			if (blockers && error->detail == NULL)
-				error->detail = psprintf("In the way: %s.", blockers);
+			if (blockers.who && error->detail == NULL)
+				error->detail = psprintf("In the way: %s.", blockers.with_queries);
 			return error;
 		}
 		dbm_online_record_failure(run, migration, "retry",
-								  blockers ? psprintf("in the way: %s", blockers) : NULL, error, execution);
+								  blockers.who ? psprintf("in the way: %s", blockers.who) : NULL, error, execution);
 		if (dbm_progress)
 			ereport(NOTICE,
 					(errmsg("migration %s did not get a lock, trying again in %.1f s",
 							DBM_MIGRATION_REF(migration), pause / 1000.0),
 					 errdetail_internal("%s", error->message),
-					 blockers ? errhint("In the way: %s.", blockers) : 0,
+					 blockers.who ? errhint("In the way: %s.", blockers.with_queries) : 0,
 					 errhidecontext(true)));
 		pause_for(pause);
 	}
 }
 
 static ErrorData *
-try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution, char **blockers)
+try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
+		 DbmBlockers *blockers)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -81,7 +83,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 
 		dbm_online_open(run);
 		step(run, migration, is_up, execution, &failed);
-		*blockers = dbm_blockers_tell();
+		dbm_blockers_tell(blockers);
 		if (failed == NULL)
 			dbm_lost_schema_record(&run->ext, run->number);
 		error = failed;
@@ -158,10 +160,12 @@ pause_for(long milliseconds)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
 	long		left;
 
+	dbm_transaction_rest();
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	dbm_transaction_limit_statement();
 }

@@ -40,8 +40,14 @@ extern char *dbm_resume_detach(Node *tree);
 
 /* blockers.c */
 
+typedef struct DbmBlockers
+{
+	char	   *who;			/* or NULL */
+	char	   *with_queries;	/* for the caller's eyes only */
+} DbmBlockers;
+
 extern void dbm_blockers_watch(void);
-extern char *dbm_blockers_tell(void);
+extern void dbm_blockers_tell(DbmBlockers *blockers);
 
 /* failure.c */
 
