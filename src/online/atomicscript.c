@@ -24,6 +24,7 @@
 /* Milliseconds; each pause is twice the last, and up to a half longer or shorter. */
 #define FIRST_PAUSE 500
 #define LONGEST_PAUSE 60000
+#define LONGEST_TRANSACTION 1000	/* that does nothing but wait */
 
 static ErrorData *try_once(DbmRun *run, const DbmMigration *migration, bool is_up,
 						   DbmExecution *execution,
@@ -153,19 +154,23 @@ pause_before(int attempt)
 	return Min(pause, LONGEST_PAUSE) * (0.5 + pg_prng_double(&pg_global_prng_state));
 }
 
-/* The present transaction has neither snapshot nor locks, so nobody waits for us. */
+/*
+ * In transactions that have neither snapshot nor locks, so nobody waits for us,
+ * and that are short: a pause is nothing that a timeout is meant for.
+ */
 static void
 pause_for(long milliseconds)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
 	long		left;
 
-	dbm_transaction_rest();
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+		dbm_transaction_rest();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(left, LONGEST_TRANSACTION), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		dbm_transaction_next();
 	}
-	dbm_transaction_limit_statement();
 }
