@@ -25,6 +25,7 @@ typedef struct Setting
 static bool is_of_session(const struct config_generic *setting);
 static const Setting *find_setting(const List *settings, const char *name);
 static void put_back(const List *settings, const char *name);
+static const char *value_of(const char *name);
 static void set(const char *name, const char *value);
 
 /* What the session has set, in the current memory context. */
@@ -43,7 +44,7 @@ dbm_settings_save(void)
 			continue;
 		setting = palloc(sizeof(Setting));
 		setting->name = pstrdup(all[i]->name);
-		setting->value = pstrdup(GetConfigOption(all[i]->name, false, false));
+		setting->value = pstrdup(value_of(all[i]->name));
 		settings = lappend(settings, setting);
 	}
 	return settings;
@@ -71,7 +72,7 @@ dbm_settings_restore(const List *settings)
 	{
 		const Setting *setting = list_nth(settings, i);
 
-		if (strcmp(GetConfigOption(setting->name, false, false), setting->value) != 0)
+		if (strcmp(value_of(setting->name), setting->value) != 0)
 			set(setting->name, setting->value);
 	}
 }
@@ -111,8 +112,17 @@ put_back(const List *settings, const char *name)
 		return;
 	if (saved == NULL)
 		set(name, NULL);
-	else if (strcmp(GetConfigOption(name, false, false), saved->value) != 0)
+	else if (strcmp(value_of(name), saved->value) != 0)
 		set(name, saved->value);
+}
+
+/* One that nobody knows has no value after RESET, which 15 tells as NULL. */
+static const char *
+value_of(const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return value ? value : "";
 }
 
 /* NULL is RESET.  Whoever set it was allowed to. */
