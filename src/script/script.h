@@ -141,6 +141,6 @@ extern void dbm_transaction_rest(void);
 /* toplevel.c */
 
 extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number,
-										bool *has_committed);
+										bool restricted, bool *has_committed);
 
 #endif							/* DBMIGRATE_SCRIPT_H */
