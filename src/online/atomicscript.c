@@ -27,8 +27,8 @@
 #define LONGEST_TRANSACTION 1000	/* that does nothing but wait */
 
 static ErrorData *try_once(DbmRun *run, const DbmMigration *migration, bool is_up,
-						   DbmExecution *execution,
-						   DbmBlockers *blockers);
+						   DbmExecution *execution, DbmBlockers *blockers,
+						   bool *was_aborted);
 static void step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
 				 ErrorData **error);
 static bool is_worth_another_try(const ErrorData *error);
@@ -46,12 +46,18 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 	for (int attempt = 1;; attempt++)
 	{
 		DbmBlockers blockers = {0};
-		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers);
+		bool		was_aborted = false;
+		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers, &was_aborted);
 		long		pause = pause_before(attempt);
 
 		if (error == NULL)
 			return NULL;
-		if (!dbm_online_lock_again(run, false) || !is_worth_another_try(error) || attempt > dbm_retries)
+
+		/*
+		 * an abort drops the locks of the run: another one may have been
+		 * faster, and all would have to be chosen again
+		 */
+		if (was_aborted || !is_worth_another_try(error) || attempt > dbm_retries)
 		{
 			dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
 			if (blockers.who && error->detail == NULL)
@@ -73,7 +79,7 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 
 static ErrorData *
 try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
-		 DbmBlockers *blockers)
+		 DbmBlockers *blockers, bool *was_aborted)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -98,6 +104,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		*was_aborted = true;
 	}
 	PG_END_TRY();
 	dbm_transaction_start();

@@ -36,6 +36,7 @@ typedef struct Call
 	const char *version;		/* or NULL */
 	Datum		key;			/* numeric[] of it */
 	int64		done;
+	bool		is_recorded;	/* how it has failed */
 } Call;
 
 static void begin_call(Call *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg);
@@ -47,8 +48,10 @@ static Datum run_all(Call *call, FunctionCallInfo fcinfo);
 static bool is_nothing_to_do(Call *call);
 static void take_run_lock(Call *call);
 static List *choose(Call *call);
+static void run_chosen(Call *call, List *chosen);
 static void step(Call *call, const DbmMigration *migration);
 static void end_with_error(Call *call, ErrorData *error);
+static void end_unexpectedly(Call *call);
 static Datum result(Call *call, FunctionCallInfo fcinfo);
 
 PG_FUNCTION_INFO_V1(dbmigrate_run);
@@ -199,8 +202,7 @@ run_all(Call *call, FunctionCallInfo fcinfo)
 	{
 		take_run_lock(call);
 		chosen = choose(call);
-		for (int i = 0; i < list_length(chosen); i++)
-			step(call, list_nth(chosen, i));
+		run_chosen(call, chosen);
 		if (chosen != NIL)
 		{
 			dbm_online_open(&call->run);
@@ -304,6 +306,24 @@ choose(Call *call)
 	return chosen;
 }
 
+/* One after the other; whatever ends it is recorded. */
+static void
+run_chosen(Call *call, List *chosen)
+{
+	PG_TRY();
+	{
+		for (int i = 0; i < list_length(chosen); i++)
+			step(call, list_nth(chosen, i));
+	}
+	PG_CATCH();
+	{
+		if (!call->is_recorded)
+			end_unexpectedly(call);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /* One migration, and what is told about it. */
 static void
 step(Call *call, const DbmMigration *migration)
@@ -340,11 +360,41 @@ end_with_error(Call *call, ErrorData *error)
 	dbm_online_open(&call->run);
 	dbm_runs_end(&call->run.ext, call->run.number, call->done, error);
 	dbm_online_close();
+	call->is_recorded = true;
 	if (error->hint == NULL)
 		error->hint = call->done == 0 ? pstrdup("Nothing was changed by it; mend the cause, and call it again.") :
 			psprintf(ngettext("%d migration before it is committed; mend the cause, and call it again.",
 							  "%d migrations before it are committed; mend the cause, and call it again.",
 							  (unsigned long) call->done), (int) call->done);
+	ReThrowError(error);
+}
+
+/*
+ * Between two migrations, in a pause, or where our own bookkeeping has failed.
+ * The error stays what it is, whether or not it can be recorded.
+ */
+static void
+end_unexpectedly(Call *call)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(call->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	dbm_transaction_start();
+	PG_TRY();
+	{
+		dbm_online_open(&call->run);
+		dbm_runs_end(&call->run.ext, call->run.number, call->done, error);
+		dbm_online_close();
+	}
+	PG_CATCH();
+	{
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	call->is_recorded = true;
 	ReThrowError(error);
 }
 
