@@ -110,7 +110,10 @@ dbm_lock_is_held_by_others(const LOCKTAG *tag)
 	VirtualTransactionId *holders;
 	int			count;
 
-	/* a look only: a lock of ours, however short, could hinder the next holder */
+	/*
+	 * a look only: a lock of ours, however short, could hinder the next
+	 * holder
+	 */
 	holders = GetLockConflicts(tag, RowShareLock, &count);
 	pfree(holders);
 	return count > 0;

@@ -70,4 +70,28 @@ extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
 extern ErrorData *dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up,
 								 DbmExecution *execution);
 
+/* procedure.c */
+
+/* One CALL. */
+typedef struct DbmCall
+{
+	const char *procedure;		/* run, run_to, ... */
+	DbmRun		run;
+	MemoryContext context;		/* of the CALL: it survives transactions */
+	bool		is_up;
+	int64		steps;
+	const char *version;		/* or NULL */
+	Datum		key;			/* numeric[] of it */
+	int64		done;
+	char	   *newest;			/* version that is applied then; or NULL */
+	bool		is_recorded;	/* how it has failed */
+} DbmCall;
+
+extern void dbm_call_run(DbmCall *call);
+
+/* worker.c */
+
+extern bool dbm_worker_is_wanted(void);
+extern void dbm_worker_run(DbmCall *call);
+
 #endif							/* DBMIGRATE_ONLINE_H */

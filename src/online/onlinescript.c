@@ -363,7 +363,7 @@ run_text(Online *online, const char *sql)
 	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
 	bool		has_committed;
 	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
-												 &has_committed);
+											  &has_committed);
 
 	if (error)
 		ReThrowError(error);
