@@ -106,6 +106,7 @@ my $server = $node->safe_psql('postgres', 'SHOW server_version_num');
 foreach my $what (sort keys %bad)
 {
 	my $text = $bad{$what};
+
 	# from 19 on no database and no role has a line end in its name
 	my $name = $text =~ /[\r\n]/ && $server >= 190000 ? "bad $what name" : "bad $text name";
 	my $ident = $name =~ s/"/""/gr;
