@@ -49,7 +49,13 @@ static void
 set_context(GucContext context)
 {
 	for (int i = 0; i < lengthof(roles); i++)
-		dbm_find_setting(roles[i])->context = context;
+	{
+		struct config_generic *setting = dbm_find_setting(roles[i]);
+
+		if (setting == NULL)
+			elog(ERROR, "parameter \"%s\" is not known", roles[i]);
+		setting->context = context;
+	}
 }
 
 /*
