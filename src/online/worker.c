@@ -27,11 +27,13 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "online/online.h"
 
 #define LOOK_INTERVAL 200		/* milliseconds */
+#define TIME_TO_STOP 5000		/* milliseconds, for a worker that is cancelled */
 #define TEXT_SIZE 2000			/* bytes of a message, its detail, ... that
 								 * come back */
 
@@ -211,21 +213,35 @@ start_worker(dsm_segment *segment)
 	return handle;
 }
 
+/*
+ * A cancel is passed on, so that the worker records how its migration has
+ * ended; the error comes back from it.
+ */
 static void
 wait_for_worker(BackgroundWorkerHandle *worker)
 {
+	TimestampTz cancelled = 0;
+	BgwHandleStatus status;
 	pid_t		pid;
 
-	while (GetBackgroundWorkerPid(worker, &pid) != BGWH_STOPPED)
+	while ((status = GetBackgroundWorkerPid(worker, &pid)) != BGWH_STOPPED)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_INTERVAL,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
+		if (QueryCancelPending && cancelled == 0 && status == BGWH_STARTED)
+		{
+			QueryCancelPending = false;
+			cancelled = GetCurrentTimestamp();
+			(void) kill(pid, SIGINT);
+		}
+		if (cancelled != 0 && TimestampDifferenceExceeds(cancelled, GetCurrentTimestamp(), TIME_TO_STOP))
+			TerminateBackgroundWorker(worker);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
 
-/* The caller is cancelled, or goes: so does the worker. */
+/* The caller goes: so does the worker. */
 static void
 stop_worker(int code, Datum arg)
 {

@@ -100,6 +100,8 @@ like(while_it_runs(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHER
 	qr/terminating background worker|has gone/, 'the worker is terminated');
 like(while_it_runs(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL migrate%' AND backend_type = 'client backend'}),
 	qr/canceling statement due to user request/, 'the caller is cancelled, and the worker ends');
+is($node->safe_psql('postgres', q{SELECT sqlstate FROM migrate.history WHERE version = '4' ORDER BY id DESC LIMIT 1}), '57014', '... and has recorded it');
+is($node->safe_psql('postgres', q{SELECT sqlstate FROM migrate.run ORDER BY number DESC LIMIT 1}), '57014', '... and so is the run');
 is(state_of('4'), 'pending', 'nothing of it stays');
 while_it_runs(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL migrate%' AND backend_type = 'client backend'});
 is($node->safe_psql('postgres', $workers), '0', 'the caller goes, and so does the worker');
