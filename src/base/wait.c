@@ -107,9 +107,10 @@ dbm_wait_give_up(const DbmWaitText *text)
 bool
 dbm_lock_is_held_by_others(const LOCKTAG *tag)
 {
-	if (LockAcquire(tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	/* the weakest that conflicts with ExclusiveLock; a standby knows it, too */
+	if (LockAcquire(tag, RowShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return true;
-	(void) LockRelease(tag, AccessShareLock, false);
+	(void) LockRelease(tag, RowShareLock, false);
 	return false;
 }
 
