@@ -94,7 +94,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
-		AbortCurrentTransaction();
+		dbm_transaction_abort();
 	}
 	PG_END_TRY();
 	dbm_transaction_start();

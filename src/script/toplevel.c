@@ -38,14 +38,16 @@ static void run_as_query(const char *sql);
  * the client has called itself; there is a new one of that kind afterwards.
  * The current memory context must survive transactions.  NULL, or the error:
  * it is not raised, since its transaction is aborted here already, and with it
- * the locks of the session.
+ * the locks of the session.  *has_committed says whether it had committed
+ * something before that.
  */
 ErrorData *
-dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number)
+dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool *has_committed)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "dbmigrate statement", ALLOCSET_DEFAULT_SIZES);
 	ErrorData  *volatile error = NULL;
+	LocalTransactionId transaction = dbm_my_lxid();
 	DbmPlace	place = {.label = dbm_label_text(label), .script = script};
 
 	dbm_place_enter(&place);
@@ -62,7 +64,8 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number)
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
-		AbortCurrentTransaction();
+		*has_committed = dbm_my_lxid() != transaction;
+		dbm_transaction_abort();
 	}
 	PG_END_TRY();
 	dbm_script_running = false;
