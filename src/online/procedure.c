@@ -318,7 +318,7 @@ step(Call *call, const DbmMigration *migration)
 
 	CHECK_FOR_INTERRUPTS();
 	MemoryContextSwitchTo(context);
-	if (info->online)
+	if (info->online || dbm_migration_is_half_done(migration))
 		error = dbm_online_run(&call->run, migration, call->is_up, &execution);
 	else
 		error = dbm_atomic_run(&call->run, migration, call->is_up, &execution);
