@@ -44,6 +44,7 @@ extern char *dbm_resume_detach(Node *tree);
 
 extern void dbm_blockers_watch(void);
 extern char *dbm_blockers_tell(void);
+extern bool dbm_autovacuum_is_alone(Oid table);
 
 /* failure.c */
 

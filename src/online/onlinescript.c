@@ -369,7 +369,8 @@ go_on(const Online *online)
 
 /*
  * Indexes that were not finished.  Somebody's build that is still at work holds
- * a lock on the table; it is none of ours, and is not touched.
+ * a lock on the table; it is none of ours, and is not touched.  Autovacuum holds
+ * the same lock, and gives way to who waits for it.
  */
 static void
 drop_leftovers(Online *online, List *indexes)
@@ -382,7 +383,9 @@ drop_leftovers(Online *online, List *indexes)
 
 		if (!OidIsValid(table))
 			continue;
-		if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
+		if (dbm_autovacuum_is_alone(table))
+			LockRelationOid(table, ShareUpdateExclusiveLock);
+		else if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("index %s is not valid, and another session is at work on its table", ref),
