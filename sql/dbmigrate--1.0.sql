@@ -256,6 +256,7 @@ CREATE TABLE migrate.progress (
     finished        integer NOT NULL DEFAULT 0,
     finished_sha256 bytea,
     started         integer,
+    statement       text,
     indexes         text[],
     run             bigint NOT NULL,
     began_at        timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -271,6 +272,7 @@ COMMENT ON COLUMN migrate.progress.statements IS 'number of statements in the sc
 COMMENT ON COLUMN migrate.progress.finished IS 'how many of them are done';
 COMMENT ON COLUMN migrate.progress.finished_sha256 IS 'SHA-256 of the text up to there, which must not change any more';
 COMMENT ON COLUMN migrate.progress.started IS 'the statement that was begun last, if it is not known to be done';
+COMMENT ON COLUMN migrate.progress.statement IS 'its text';
 COMMENT ON COLUMN migrate.progress.indexes IS 'the indexes that its table had before';
 COMMENT ON COLUMN migrate.progress.sqlstate IS 'how it failed; NULL if it was not told, or is at work';
 
@@ -390,7 +392,8 @@ BEGIN ATOMIC
            coalesce(m.name, a.name) AS name,
            CASE
                WHEN g.id IS NOT NULL THEN
-                    CASE WHEN migrate.is_online_run_active() THEN 'running'
+                    CASE WHEN migrate.is_online_run_active()
+                              AND g.run = (SELECT max(r.number) FROM migrate.run r) THEN 'running'
                          WHEN g.sqlstate IS NOT NULL THEN 'failed'
                          ELSE 'interrupted' END
                WHEN m.id IS NULL THEN CASE WHEN a.baseline THEN 'applied' ELSE 'missing' END

@@ -24,6 +24,9 @@
 #define RUN_LOCK_SUBID 0x6d67	/* "mg" */
 #define ONLINE_LOCK_SUBID (RUN_LOCK_SUBID + 1)
 
+/* Tries, a millisecond apart, to take what others only look at. */
+#define LOOKS 200
+
 static DbmWait run_wait(const DbmExtension *ext);
 static void set_tag(LOCKTAG *tag, const DbmExtension *ext, DbmLock lock);
 
@@ -44,7 +47,8 @@ dbm_lock_for_run(const DbmExtension *ext)
 
 /*
  * Take a lock for the session, where it can be had at once.  It survives
- * commits and subtransactions; the abort of a transaction drops it.
+ * commits and subtransactions; the abort of a transaction drops it.  Whoever
+ * looks whether somebody has it holds it for a moment: that is waited for.
  */
 bool
 dbm_lock_take(const DbmExtension *ext, DbmLock lock)
@@ -52,8 +56,15 @@ dbm_lock_take(const DbmExtension *ext, DbmLock lock)
 	LOCKTAG		tag;
 
 	set_tag(&tag, ext, lock);
-	return dbm_lock_held_by_me(&tag, ExclusiveLock) ||
-		LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	for (int i = 0; i < (lock == DBM_LOCK_ONLINE ? LOOKS : 1); i++)
+	{
+		if (i > 0)
+			pg_usleep(1000);
+		if (dbm_lock_held_by_me(&tag, ExclusiveLock) ||
+			LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+			return true;
+	}
+	return false;
 }
 
 /* Give a session's lock back, if it is still there. */

@@ -103,7 +103,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
-		AbortCurrentTransaction();
+		dbm_transaction_abort();
 		*was_aborted = true;
 	}
 	PG_END_TRY();

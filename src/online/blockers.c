@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * blockers.c
- *	  Who was in the way of a statement that did not get a lock.
+ *	  Who is, or was, in the way of a statement that wants a lock.
  *
  * When the error is there the wait has been cleaned up, so that nobody can be
  * asked what it was for.  Hence a look at it from time to time while it lasts.
@@ -12,6 +12,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -44,6 +45,29 @@ dbm_blockers_watch(void)
 	was_seen = false;
 	enable_timeout_every(look_timeout,
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL), LOOK_INTERVAL);
+}
+
+/*
+ * Is autovacuum all that holds a lock on a table that is in the way of a
+ * statement CONCURRENTLY?
+ */
+bool
+dbm_autovacuum_is_alone(Oid table)
+{
+	VirtualTransactionId *holders;
+	LOCKTAG		tag;
+	int			count;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+	holders = GetLockConflicts(&tag, ShareUpdateExclusiveLock, &count);
+	for (int i = 0; i < count; i++)
+	{
+		PGPROC	   *proc = dbm_vxid_proc(holders[i]);
+
+		if (proc && (proc->statusFlags & PROC_IS_AUTOVACUUM) == 0)
+			return false;
+	}
+	return count > 0;
 }
 
 /* In the signal handler of the timeout. */

@@ -34,7 +34,8 @@ dbmigrate_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no statement of migration %s is in doubt", DBM_MIGRATION_REF(entry.migration)),
-				 errhint("Go on with it: CALL migrate.%s();", halfway->is_up ? "run" : "run_rollback")));
+				 errhint("Go on with it: CALL migrate.%s(%s);", halfway->is_up ? "run" : "run_rollback",
+						 dbm_target_argument(&run.ext, true))));
 	dbm_halfway_undecided(&run.ext, entry.migration->id, PG_GETARG_BOOL(1),
 						  sha256_up_to(&run, entry.migration, halfway->is_up, halfway->started));
 	dbm_history_add(&run.ext, &entry);

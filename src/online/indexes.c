@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -26,7 +28,11 @@
 
 #include "online/online.h"
 
-static List *all_indexes(Oid table);
+static List *reindexed_tables(const ReindexStmt *stmt);
+static List *tables_of_schema(Oid schema);
+static Oid	toast_table(Oid table);
+static List *all_indexes(List *tables);
+static bool is_among(const char *name, char *const *names, int n);
 static const char *index_name(Oid index);
 
 /* The table whose indexes a statement makes, drops or makes anew; 0 if none. */
@@ -45,50 +51,149 @@ dbm_indexes_table(Node *tree)
 	if (relation == NULL)
 		return InvalidOid;
 	oid = RangeVarGetRelid(relation, NoLock, true);
-	if (OidIsValid(oid) && get_rel_relkind(oid) == RELKIND_INDEX)
+	if (OidIsValid(oid) &&
+		(get_rel_relkind(oid) == RELKIND_INDEX || get_rel_relkind(oid) == RELKIND_PARTITIONED_INDEX))
 		oid = IndexGetRelation(oid, true);
 	return oid;
 }
 
-/* The names of its indexes, as text[]; 0 without a table. */
-Datum
-dbm_indexes_names(Oid table)
+/* All tables of that kind: REINDEX can be about many, and their TOAST tables. */
+List *
+dbm_indexes_tables(Node *tree)
 {
-	List	   *indexes;
+	Oid			table;
+
+	if (IsA(tree, ReindexStmt))
+		return reindexed_tables((ReindexStmt *) tree);
+	table = dbm_indexes_table(tree);
+	return OidIsValid(table) ? list_make1_oid(table) : NIL;
+}
+
+static List *
+reindexed_tables(const ReindexStmt *stmt)
+{
+	Oid			table = dbm_indexes_table(unconstify(Node *, (const Node *) stmt));
+	List	   *tables;
+	List	   *all;
+
+	if (OidIsValid(table))
+		tables = find_all_inheritors(table, NoLock, NULL);
+	else if (stmt->relation)
+		return NIL;
+	else
+		tables = tables_of_schema(stmt->kind == REINDEX_OBJECT_SCHEMA ?
+								  get_namespace_oid(stmt->name, true) : InvalidOid);
+	all = list_copy(tables);
+	for (int i = 0; i < list_length(tables); i++)
+		if (OidIsValid(toast_table(list_nth_oid(tables, i))))
+			all = lappend_oid(all, toast_table(list_nth_oid(tables, i)));
+	return all;
+}
+
+/* Tables and materialized views of a schema, or of all without one. */
+static List *
+tables_of_schema(Oid schema)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *tables = NIL;
+
+	ScanKeyInit(&key, Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, OidIsValid(schema) ? 1 : 0, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if ((form->relkind == RELKIND_RELATION || form->relkind == RELKIND_MATVIEW) &&
+			form->relpersistence != RELPERSISTENCE_TEMP)
+			tables = lappend_oid(tables, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return tables;
+}
+
+static Oid
+toast_table(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			toast = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		toast = ((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid;
+		ReleaseSysCache(tuple);
+	}
+	return toast;
+}
+
+/* The names of their indexes, as text[]; 0 without tables. */
+Datum
+dbm_indexes_names(List *tables)
+{
+	List	   *indexes = all_indexes(tables);
 	Datum	   *names;
 	int			n = 0;
 
-	if (!OidIsValid(table))
+	if (tables == NIL)
 		return (Datum) 0;
-	indexes = all_indexes(table);
 	names = palloc(Max(list_length(indexes), 1) * sizeof(Datum));
 	for (int i = 0; i < list_length(indexes); i++)
 		names[n++] = CStringGetTextDatum(index_name(list_nth_oid(indexes, i)));
 	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Those of a table that are not among "names" (text[]). */
+/*
+ * Those of some tables that are not among "names" (text[]); all of them, or
+ * those that are not valid.
+ */
 List *
-dbm_indexes_new(Oid table, Datum names)
+dbm_indexes_new(List *tables, Datum names, bool only_invalid)
 {
 	List	   *found = NIL;
-	List	   *indexes = OidIsValid(table) ? all_indexes(table) : NIL;
+	List	   *indexes = all_indexes(tables);
 	Datum	   *before = NULL;
+	char	  **texts;
 	int			n = 0;
 
 	if (names)
 		deconstruct_array(DatumGetArrayTypeP(names), TEXTOID, -1, false, TYPALIGN_INT, &before, NULL, &n);
+	texts = palloc(Max(n, 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		texts[i] = TextDatumGetCString(before[i]);
 	for (int i = 0; i < list_length(indexes); i++)
 	{
-		const char *name = index_name(list_nth_oid(indexes, i));
-		bool		is_old = false;
+		Oid			index = list_nth_oid(indexes, i);
 
-		for (int k = 0; k < n && !is_old; k++)
-			is_old = strcmp(TextDatumGetCString(before[k]), name) == 0;
-		if (!is_old)
-			found = lappend_oid(found, list_nth_oid(indexes, i));
+		if (only_invalid && dbm_index_is_valid(index))
+			continue;
+		if (!is_among(index_name(index), texts, n))
+			found = lappend_oid(found, index);
 	}
 	return found;
+}
+
+static bool
+is_among(const char *name, char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Does REINDEX CONCURRENTLY call its copies so: i_ccnew, i_ccold, i_ccnew1? */
+bool
+dbm_index_is_copy(Oid index)
+{
+	const char *name = get_rel_name(index);
+	size_t		len = name ? strlen(name) : 0;
+
+	while (len > 0 && isdigit((unsigned char) name[len - 1]))
+		len--;
+	return len > 6 && (strncmp(name + len - 6, "_ccnew", 6) == 0 || strncmp(name + len - 6, "_ccold", 6) == 0);
 }
 
 bool
@@ -111,9 +216,9 @@ dbm_relation_ref(Oid index)
 	return pstrdup(index_name(index));
 }
 
-/* Is some partition of a table on its way out? */
+/* Is a partition on its way out? */
 bool
-dbm_detach_is_pending(Oid table)
+dbm_detach_is_pending(Oid partition)
 {
 	Relation	rel = table_open(InheritsRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -121,9 +226,9 @@ dbm_detach_is_pending(Oid table)
 	HeapTuple	tuple;
 	bool		found = false;
 
-	ScanKeyInit(&key, Anum_pg_inherits_inhparent, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(table));
-	scan = systable_beginscan(rel, InheritsParentIndexId, true, NULL, 1, &key);
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(partition));
+	scan = systable_beginscan(rel, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 		found = ((Form_pg_inherits) GETSTRUCT(tuple))->inhdetachpending;
 	systable_endscan(scan);
@@ -132,20 +237,24 @@ dbm_detach_is_pending(Oid table)
 }
 
 static List *
-all_indexes(Oid table)
+all_indexes(List *tables)
 {
 	Relation	rel = table_open(IndexRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 	List	   *indexes = NIL;
 
-	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(table));
-	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		indexes = lappend_oid(indexes, ((Form_pg_index) GETSTRUCT(tuple))->indexrelid);
-	systable_endscan(scan);
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		ScanKeyData key;
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(list_nth_oid(tables, i)));
+		scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+			indexes = lappend_oid(indexes, ((Form_pg_index) GETSTRUCT(tuple))->indexrelid);
+		systable_endscan(scan);
+	}
 	table_close(rel, AccessShareLock);
 	return indexes;
 }

@@ -18,11 +18,13 @@ extern void dbm_settings_restore(const List *settings);
 /* indexes.c */
 
 extern Oid	dbm_indexes_table(Node *tree);
-extern Datum dbm_indexes_names(Oid table);
-extern List *dbm_indexes_new(Oid table, Datum names);
+extern List *dbm_indexes_tables(Node *tree);
+extern Datum dbm_indexes_names(List *tables);
+extern List *dbm_indexes_new(List *tables, Datum names, bool only_invalid);
+extern bool dbm_index_is_copy(Oid index);
 extern bool dbm_index_is_valid(Oid index);
 extern char *dbm_relation_ref(Oid index);
-extern bool dbm_detach_is_pending(Oid table);
+extern bool dbm_detach_is_pending(Oid partition);
 
 /* resume.c */
 
@@ -34,8 +36,8 @@ typedef enum DbmDecision
 	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
 } DbmDecision;
 
-extern DbmDecision dbm_resume_decide(Node *tree, Datum before, List **leftovers);
-extern DbmTrouble *dbm_resume_check(Node *tree, Datum before);
+extern DbmDecision dbm_resume_decide(Node *tree, Datum before, List **made);
+extern DbmTrouble *dbm_resume_check(Node *tree, Datum before, const char *go_on);
 extern char *dbm_resume_detach(Node *tree);
 
 /* blockers.c */
@@ -48,6 +50,7 @@ typedef struct DbmBlockers
 
 extern void dbm_blockers_watch(void);
 extern void dbm_blockers_tell(DbmBlockers *blockers);
+extern bool dbm_autovacuum_is_alone(Oid table);
 
 /* failure.c */
 

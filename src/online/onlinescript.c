@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
@@ -38,7 +39,8 @@ typedef struct Online
 	DbmExecution *execution;	/* of all of it */
 	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
 	int			finished;		/* statements, as far as it is noted */
-	bool		is_undone;		/* the one that failed has left nothing */
+	bool		is_at_work;		/* what that one has left is settled */
+	bool		nothing_done;	/* by the statement that has failed */
 } Online;
 
 static void go(Online *online);
@@ -50,7 +52,9 @@ static void replay_settings(Online *online, int end);
 static bool is_plain_set(const Online *online, int number);
 static bool may_commit_inside(const Online *online, const DbmStatement *statement);
 static int	settle(Online *online);
-static void raise_undecided(const Online *online, int number);
+static void raise_changed(const Online *online, int number);
+static void raise_undecided(const Online *online, int number, List *made);
+static const char *go_on(const Online *online);
 static void drop_leftovers(Online *online, List *indexes);
 static void run_text(Online *online, const char *sql);
 static int	end_of_group(const Online *online, int first);
@@ -58,7 +62,8 @@ static void run_group(Online *online, int first, int end);
 static void run_alone(Online *online, int number);
 static void note_finished(Online *online, int end);
 static void finish(Online *online);
-static Node *parse_statement(const Online *online, int number);
+static const char *statement_text(const Online *online, int number);
+static Node *parse_statement(const char *text);
 
 /*
  * Run and record it; in a transaction without anything in it, and there is one
@@ -87,7 +92,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		MemoryContextSwitchTo(caller);
 		error = CopyErrorData();
 		FlushErrorState();
-		AbortCurrentTransaction();
+		dbm_transaction_abort();
 		dbm_transaction_start();
 	}
 	PG_END_TRY();
@@ -99,8 +104,9 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		if (dbm_online_lock_again(run, true))
 		{
 			dbm_online_open(run);
-			if (dbm_halfway_find(&run->ext, migration->id))
-				dbm_halfway_failed(&run->ext, migration->id, error, online.is_undone);
+			/* what is only refused stays as it is known */
+			if (online.is_at_work && dbm_halfway_find(&run->ext, migration->id))
+				dbm_halfway_failed(&run->ext, migration->id, error, online.nothing_done);
 			dbm_online_close();
 		}
 		dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
@@ -116,7 +122,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 static void
 add_hint(const Online *online, ErrorData *error)
 {
-	if (error->hint || online->script == NULL || (online->finished == 0 && online->is_undone))
+	if (error->hint || online->script == NULL || (online->finished == 0 && online->nothing_done))
 		return;
 	error->hint = psprintf(ngettext("%d of its %d statement is done and stays; mend the cause, and call it again: it goes on there.",
 									"%d of its %d statements are done and stay; mend the cause, and call it again: it goes on there.",
@@ -138,6 +144,7 @@ go(Online *online)
 	replay_settings(online, next);
 	if (online->halfway && online->halfway->started > 0)
 		next = settle(online);
+	online->is_at_work = true;
 	while (next < online->script->nstatements)
 	{
 		const DbmStatement *statement = &online->script->statements[next];
@@ -219,12 +226,14 @@ check_finished_part(const Online *online)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is half %s", online->label.version,
 						halfway->is_up ? "applied" : "rolled back"),
-				 errhint("Go on with that: CALL migrate.%s(); or forget how far it has come: SELECT migrate.abandon(%s, 'the reason'%s);",
-						 halfway->is_up ? "run" : "run_rollback", ref,
+				 errhint("Go on with that: CALL migrate.%s(%s); or forget how far it has come: SELECT migrate.abandon(%s, 'the reason'%s);",
+						 halfway->is_up ? "run" : "run_rollback",
+						 dbm_target_argument(&online->run->ext, true), ref,
 						 dbm_target_argument(&online->run->ext, false))));
 	if (halfway->finished > online->script->nstatements ||
 		(halfway->finished > 0 &&
-		 !datumIsEqual(halfway->finished_sha256, dbm_online_text_sha256(online->script, halfway->finished), false, -1)))
+		 (!halfway->finished_sha256 ||
+		  !datumIsEqual(halfway->finished_sha256, dbm_online_text_sha256(online->script, halfway->finished), false, -1))))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the part of %s that is done already has changed", dbm_label_text(&online->label)),
@@ -273,61 +282,111 @@ is_plain_set(const Online *online, int number)
 	if (statement->kind != DBM_STATEMENT_SQL ||
 		(statement->tag != CMDTAG_SET && statement->tag != CMDTAG_RESET))
 		return false;
-	tree = parse_statement(online, number);
+	tree = parse_statement(statement_text(online, number));
 	return IsA(tree, VariableSetStmt) && !((VariableSetStmt *) tree)->is_local &&
 		((VariableSetStmt *) tree)->kind != VAR_SET_MULTI;
 }
 
-/* Decide about the statement that was begun; returns where to go on. */
+/*
+ * Decide about the statement that was begun; returns where to go on.  It may
+ * have another text now: then it must not have been done.
+ */
 static int
 settle(Online *online)
 {
-	int			number = online->halfway->started - 1;
+	const DbmHalfway *halfway = online->halfway;
+	int			number = halfway->started - 1;
+	bool		is_there = number < online->script->nstatements;
+	const char *text = halfway->statement;
+	bool		has_changed;
 	Node	   *tree;
-	List	   *leftovers;
+	List	   *made;
 	DbmDecision decision;
 
-	if (number >= online->script->nstatements)
-		raise_undecided(online, online->script->nstatements - 1);
-	tree = parse_statement(online, number);
+	if (text == NULL && !is_there)
+		raise_undecided(online, number, NIL);
+	if (text == NULL)
+		text = statement_text(online, number);
+	has_changed = !is_there || strcmp(text, statement_text(online, number)) != 0;
+	tree = parse_statement(text);
 	dbm_online_open(online->run);
-	decision = dbm_resume_decide(tree, online->halfway->indexes, &leftovers);
+	decision = dbm_resume_decide(tree, halfway->indexes, &made);
+	if (has_changed && (decision == DBM_DECIDED_FINALIZE || decision == DBM_DECIDED_DONE))
+		raise_changed(online, number);
 	dbm_online_close();
 	switch (decision)
 	{
+		case DBM_UNDECIDED:
+			raise_undecided(online, number, made);
+			break;
+		case DBM_DECIDED_AGAIN:
+			drop_leftovers(online, made);
+			return number;
 		case DBM_DECIDED_FINALIZE:
 			run_text(online, psprintf("%s FINALIZE", dbm_resume_detach(tree)));
-			note_finished(online, number + 1);
-			return number + 1;
+			break;
 		case DBM_DECIDED_DONE:
-			note_finished(online, number + 1);
-			return number + 1;
-		case DBM_DECIDED_AGAIN:
-			drop_leftovers(online, leftovers);
-			return number;
-		case DBM_UNDECIDED:
 			break;
 	}
-	raise_undecided(online, number);
-	return number;
+	dbm_online_open(online->run);
+	note_finished(online, number + 1);
+	dbm_online_close();
+	return number + 1;
 }
 
 static void
-raise_undecided(const Online *online, int number)
+raise_changed(const Online *online, int number)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("statement %d of %s was interrupted, and the catalogs do not tell whether it was done",
-					number + 1, dbm_label_text(&online->label)),
-			 errdetail("It is at line %d of the script.", online->script->statements[number].line),
-			 errhint("Look, and say it: SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s); or false",
+			 errmsg("statement %d of %s is done already and has changed", number + 1, dbm_label_text(&online->label)),
+			 errdetail("It was: %s", online->halfway->statement),
+			 errhint("Register the text again as it was, up to there; or have all of it run again: SELECT migrate.abandon(%s, 'the reason'%s);",
 					 dbm_migration_literal(online->migration),
 					 dbm_target_argument(&online->run->ext, false))));
 }
 
+/* "made" are indexes that it may have made. */
+static void
+raise_undecided(const Online *online, int number, List *made)
+{
+	StringInfoData detail;
+	const char *resume = psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
+								  dbm_migration_literal(online->migration),
+								  dbm_target_argument(&online->run->ext, false));
+	const char *text = online->halfway->statement;
+
+	if (text == NULL && number < online->script->nstatements)
+		text = statement_text(online, number);
+	initStringInfo(&detail);
+	if (text)
+		appendStringInfo(&detail, "It is: %s", text);
+	for (int i = 0; i < list_length(made); i++)
+		appendStringInfo(&detail, "\nThere is index %s now, which is %s.", dbm_relation_ref(list_nth_oid(made, i)),
+						 dbm_index_is_valid(list_nth_oid(made, i)) ? "valid" : "not valid");
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("statement %d of %s was interrupted, and the catalogs do not tell whether it was done",
+					number + 1, dbm_label_text(&online->label)),
+			 detail.len ? errdetail_internal("%s", detail.data) : 0,
+			 made ?
+			 errhint("If it was done: %s if not: DROP INDEX CONCURRENTLY %s; %s", resume,
+					 dbm_relation_ref(linitial_oid(made)), go_on(online)) :
+			 errhint("Look, and say it: %s or false", resume)));
+}
+
+/* The call that goes on with it. */
+static const char *
+go_on(const Online *online)
+{
+	return psprintf("CALL migrate.%s(%s);", online->label.is_up ? "run" : "run_rollback",
+					dbm_target_argument(&online->run->ext, true));
+}
+
 /*
  * Indexes that were not finished.  Somebody's build that is still at work holds
- * a lock on the table; it is none of ours, and is not touched.
+ * a lock on the table; it is none of ours, and is not touched.  Autovacuum holds
+ * the same lock, and gives way to who waits for it.
  */
 static void
 drop_leftovers(Online *online, List *indexes)
@@ -340,11 +399,13 @@ drop_leftovers(Online *online, List *indexes)
 
 		if (!OidIsValid(table))
 			continue;
-		if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
+		if (dbm_autovacuum_is_alone(table))
+			LockRelationOid(table, ShareUpdateExclusiveLock);
+		else if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("index %s is not valid, and another session is at work on its table", ref),
-					 errhint("Try again when it has ended: CALL migrate.run();")));
+					 errhint("Try again when it has ended: %s", go_on(online))));
 		dbm_transaction_next();
 		if (dbm_index_is_valid(index))
 			continue;
@@ -432,29 +493,30 @@ static void
 run_alone(Online *online, int number)
 {
 	DbmRun	   *run = online->run;
-	Node	   *tree = parse_statement(online, number);
+	const char *text = statement_text(online, number);
+	Node	   *tree = parse_statement(text);
+	bool		has_committed;
 	DbmTrouble *trouble;
 	ErrorData  *error;
-	bool		has_committed;
 	Datum		indexes;
 
 	dbm_online_open(run);
-	indexes = dbm_indexes_names(dbm_indexes_table(tree));
-	dbm_halfway_started(&run->ext, online->migration->id, number + 1, indexes);
+	indexes = dbm_indexes_names(dbm_indexes_tables(tree));
+	dbm_halfway_started(&run->ext, online->migration->id, number + 1, text, indexes);
 	dbm_online_close();
 
 	error = dbm_execute_top_level(online->script, &online->label, number, online->options.restricted,
 								  &has_committed);
 	if (error)
 	{
-		online->is_undone = !has_committed;
+		online->nothing_done = !has_committed;
 		online->execution->failed_statement = number + 1;
 		online->execution->failed_line = online->script->statements[number].line;
 		ReThrowError(error);
 	}
 
 	dbm_online_open(run);
-	trouble = dbm_resume_check(tree, indexes);
+	trouble = dbm_resume_check(tree, indexes, go_on(online));
 	if (trouble)
 	{
 		online->execution->failed_statement = number + 1;
@@ -513,11 +575,16 @@ finish(Online *online)
 	dbm_online_close();
 }
 
-static Node *
-parse_statement(const Online *online, int number)
+static const char *
+statement_text(const Online *online, int number)
 {
 	const DbmStatement *statement = &online->script->statements[number];
-	char	   *sql = pnstrdup(online->script->text + statement->start, statement->len);
 
-	return linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT))->stmt;
+	return pnstrdup(online->script->text + statement->start, statement->len);
+}
+
+static Node *
+parse_statement(const char *text)
+{
+	return linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT))->stmt;
 }

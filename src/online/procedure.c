@@ -338,7 +338,7 @@ step(DbmCall *call, const DbmMigration *migration)
 
 	CHECK_FOR_INTERRUPTS();
 	MemoryContextSwitchTo(context);
-	if (info->online)
+	if (info->online || dbm_migration_is_half_done(migration))
 		error = dbm_online_run(&call->run, migration, call->is_up, &execution);
 	else
 		error = dbm_atomic_run(&call->run, migration, call->is_up, &execution);
@@ -383,7 +383,7 @@ end_unexpectedly(DbmCall *call)
 	MemoryContextSwitchTo(call->context);
 	error = CopyErrorData();
 	FlushErrorState();
-	AbortCurrentTransaction();
+	dbm_transaction_abort();
 	dbm_transaction_start();
 	PG_TRY();
 	{

@@ -21,35 +21,37 @@
 
 #include "online/online.h"
 
-static DbmDecision decide_index(const IndexStmt *stmt, Datum before, List **leftovers);
-static List *made_by(const IndexStmt *stmt, Oid table, Datum before);
+static DbmDecision decide_index(const IndexStmt *stmt, Datum before, List **made);
+static List *made_by(const IndexStmt *stmt, Datum before);
+static Oid	index_by_name(const IndexStmt *stmt);
+static List *invalid_after_reindex(const ReindexStmt *stmt, Datum before);
+static List *copies_since(const ReindexStmt *stmt, Datum before);
 static bool is_as_written(Oid index, const IndexStmt *stmt);
 static Oid	access_method(Oid index);
 static DbmDecision decide_drop(const DropStmt *stmt);
 static DbmDecision decide_detach(const AlterTableStmt *stmt);
 static const AlterTableCmd *detach_of(const AlterTableStmt *stmt);
 static List *invalid_ones(List *indexes);
-static DbmTrouble *invalid_trouble(Oid index);
 
 /*
  * Was the statement done?  "before" (text[]) are the indexes that its table
- * had when it began.  *leftovers are indexes that have to be dropped before it
- * is run again.
+ * had when it began.  *made are indexes that it has left: to be dropped before
+ * it is run again, or what it may have made if that is undecided.
  */
 DbmDecision
-dbm_resume_decide(Node *tree, Datum before, List **leftovers)
+dbm_resume_decide(Node *tree, Datum before, List **made)
 {
-	*leftovers = NIL;
+	*made = NIL;
 	switch (nodeTag(tree))
 	{
 		case T_IndexStmt:
-			return decide_index((IndexStmt *) tree, before, leftovers);
+			return decide_index((IndexStmt *) tree, before, made);
 		case T_DropStmt:
 			return decide_drop((DropStmt *) tree);
 		case T_AlterTableStmt:
 			return decide_detach((AlterTableStmt *) tree);
 		case T_ReindexStmt:
-			*leftovers = invalid_ones(dbm_indexes_new(dbm_indexes_table(tree), before));
+			*made = copies_since((ReindexStmt *) tree, before);
 			return DBM_DECIDED_AGAIN;
 		case T_VacuumStmt:
 		case T_RepackStmt:
@@ -62,59 +64,101 @@ dbm_resume_decide(Node *tree, Datum before, List **leftovers)
 
 /*
  * A statement that has ended without an error: is what it has left in order?
- * NULL, or what is not.
+ * NULL, or what is not.  What others are building meanwhile is not looked at.
+ * "go_on" is the call that goes on.
  */
 DbmTrouble *
-dbm_resume_check(Node *tree, Datum before)
+dbm_resume_check(Node *tree, Datum before, const char *go_on)
 {
-	Oid			table = dbm_indexes_table(tree);
-	List	   *invalid = invalid_ones(dbm_indexes_new(table, before));
+	List	   *invalid = NIL;
+	const char *ref;
 
-	if (IsA(tree, IndexStmt) && invalid == NIL)
-		invalid = invalid_ones(made_by((IndexStmt *) tree, table, before));
-	if (invalid)
-		return invalid_trouble(linitial_oid(invalid));
 	if (IsA(tree, AlterTableStmt) && detach_of((AlterTableStmt *) tree) &&
-		decide_detach((AlterTableStmt *) tree) != DBM_DECIDED_DONE)
+		decide_detach((AlterTableStmt *) tree) == DBM_DECIDED_FINALIZE)
 		return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-						   "the partition is not detached", NULL,
-						   "Finish it: ALTER TABLE ... DETACH PARTITION ... FINALIZE");
-	return NULL;
-}
-
-static DbmDecision
-decide_index(const IndexStmt *stmt, Datum before, List **leftovers)
-{
-	Oid			table = dbm_indexes_table((Node *) stmt);
-	List	   *made;
-	List	   *invalid;
-
-	if (!OidIsValid(table))
-		return DBM_DECIDED_AGAIN;	/* and the server says what is wrong */
-	made = made_by(stmt, table, before);
-	if (made == NIL)
-		return DBM_DECIDED_AGAIN;
-	if (list_length(made) > 1)
-		return DBM_UNDECIDED;
-	if (!is_as_written(linitial_oid(made), stmt))
-		return DBM_UNDECIDED;
-	invalid = invalid_ones(made);
+						   "the partition is not detached yet", NULL,
+						   psprintf("Finish it and go on: %s FINALIZE; %s", dbm_resume_detach(tree), go_on));
+	if (IsA(tree, IndexStmt))
+		invalid = invalid_ones(((IndexStmt *) tree)->idxname ?
+							   list_make1_oid(index_by_name((IndexStmt *) tree)) :
+							   made_by((IndexStmt *) tree, before));
+	else if (IsA(tree, ReindexStmt))
+		invalid = invalid_after_reindex((ReindexStmt *) tree, before);
 	if (invalid == NIL)
-		return DBM_DECIDED_DONE;
-	*leftovers = invalid;
-	return DBM_DECIDED_AGAIN;
+		return NULL;
+	ref = dbm_relation_ref(linitial_oid(invalid));
+	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   psprintf("index %s is not valid", ref), NULL,
+					   psprintf("Drop it and go on: DROP INDEX CONCURRENTLY %s; %s", ref, go_on));
 }
 
-/* The index of that name; without a name all that the table has new. */
-static List *
-made_by(const IndexStmt *stmt, Oid table, Datum before)
+/* If it has made nothing it is run again, and the server says what is in its way. */
+static DbmDecision
+decide_index(const IndexStmt *stmt, Datum before, List **made)
 {
-	Oid			index;
+	*made = made_by(stmt, before);
+	if (*made == NIL)
+		return DBM_DECIDED_AGAIN;
+	if (list_length(*made) > 1 || !is_as_written(linitial_oid(*made), stmt))
+		return DBM_UNDECIDED;
+	return dbm_index_is_valid(linitial_oid(*made)) ? DBM_DECIDED_DONE : DBM_DECIDED_AGAIN;
+}
 
-	if (stmt->idxname == NULL)
-		return dbm_indexes_new(table, before);
-	index = get_relname_relid(stmt->idxname, get_rel_namespace(table));
-	return OidIsValid(index) ? list_make1_oid(index) : NIL;
+/*
+ * What the table has had since: the index of that name; without a name those
+ * that are as the statement would make them.  What it had before is not ours.
+ */
+static List *
+made_by(const IndexStmt *stmt, Datum before)
+{
+	List	   *since = dbm_indexes_new(dbm_indexes_tables(unconstify(Node *, (const Node *) stmt)), before, false);
+	List	   *made = NIL;
+
+	for (int i = 0; i < list_length(since); i++)
+	{
+		Oid			index = list_nth_oid(since, i);
+
+		if (stmt->idxname ? index == index_by_name(stmt) : is_as_written(index, stmt))
+			made = lappend_oid(made, index);
+	}
+	return made;
+}
+
+/* Whosever it is; 0 if there is none. */
+static Oid
+index_by_name(const IndexStmt *stmt)
+{
+	Oid			table = dbm_indexes_table(unconstify(Node *, (const Node *) stmt));
+
+	return OidIsValid(table) ? get_relname_relid(stmt->idxname, get_rel_namespace(table)) : InvalidOid;
+}
+
+/* The server passes by what is not valid with a warning, so it is looked for. */
+static List *
+invalid_after_reindex(const ReindexStmt *stmt, Datum before)
+{
+	if (stmt->kind == REINDEX_OBJECT_TABLE)
+	{
+		List	   *tables = dbm_indexes_tables(unconstify(Node *, (const Node *) stmt));
+		List	   *all = dbm_indexes_new(tables, (Datum) 0, true);
+		List	   *since = dbm_indexes_new(tables, before, true);
+
+		return list_concat(copies_since(stmt, before), list_difference_oid(all, since));
+	}
+	return copies_since(stmt, before);
+}
+
+/* Copies that are not valid and were not there before; others may build indexes. */
+static List *
+copies_since(const ReindexStmt *stmt, Datum before)
+{
+	List	   *since = dbm_indexes_new(dbm_indexes_tables(unconstify(Node *, (const Node *) stmt)), before, true);
+	List	   *copies = NIL;
+
+	for (int i = 0; i < list_length(since); i++)
+		if (dbm_index_is_copy(list_nth_oid(since, i)))
+			copies = lappend_oid(copies, list_nth_oid(since, i));
+	return copies;
 }
 
 /* Does an index have the columns, the method and the kind of the statement? */
@@ -189,7 +233,7 @@ decide_detach(const AlterTableStmt *stmt)
 		return DBM_UNDECIDED;
 	if (!get_rel_relispartition(partition) || get_partition_parent(partition, true) != parent)
 		return DBM_DECIDED_DONE;
-	return dbm_detach_is_pending(parent) ? DBM_DECIDED_FINALIZE : DBM_DECIDED_AGAIN;
+	return dbm_detach_is_pending(partition) ? DBM_DECIDED_FINALIZE : DBM_DECIDED_AGAIN;
 }
 
 /* The statement without its CONCURRENTLY. */
@@ -198,9 +242,13 @@ dbm_resume_detach(Node *tree)
 {
 	const AlterTableStmt *stmt = castNode(AlterTableStmt, tree);
 	const AlterTableCmd *command = detach_of(stmt);
-	Oid			parent = RangeVarGetRelid(stmt->relation, NoLock, false);
-	Oid			partition = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, false);
+	Oid			parent;
+	Oid			partition;
 
+	if (command == NULL)
+		elog(ERROR, "this is not ALTER TABLE ... DETACH PARTITION");
+	parent = RangeVarGetRelid(stmt->relation, NoLock, false);
+	partition = RangeVarGetRelid(castNode(PartitionCmd, command->def)->name, NoLock, false);
 	return psprintf("ALTER TABLE %s DETACH PARTITION %s", dbm_relation_ref(parent), dbm_relation_ref(partition));
 }
 
@@ -222,17 +270,7 @@ invalid_ones(List *indexes)
 	List	   *invalid = NIL;
 
 	for (int i = 0; i < list_length(indexes); i++)
-		if (!dbm_index_is_valid(list_nth_oid(indexes, i)))
+		if (OidIsValid(list_nth_oid(indexes, i)) && !dbm_index_is_valid(list_nth_oid(indexes, i)))
 			invalid = lappend_oid(invalid, list_nth_oid(indexes, i));
 	return invalid;
-}
-
-static DbmTrouble *
-invalid_trouble(Oid index)
-{
-	const char *ref = dbm_relation_ref(index);
-
-	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					   psprintf("index %s is not valid", ref), NULL,
-					   psprintf("Drop it and go on: DROP INDEX CONCURRENTLY %s; CALL migrate.run();", ref));
 }

@@ -33,7 +33,8 @@
 #include "online/online.h"
 
 #define LOOK_INTERVAL 200		/* milliseconds */
-#define TIME_TO_STOP 5000		/* milliseconds, for a worker that is cancelled */
+#define TIME_TO_STOP 5000		/* milliseconds, for a worker that is
+								 * cancelled */
 #define TEXT_SIZE 2000			/* bytes of a message, its detail, ... that
 								 * come back */
 
@@ -309,7 +310,7 @@ dbm_worker_main(Datum arg)
 		MemoryContextSwitchTo(call.context);
 		tell_error(CopyErrorData());
 		FlushErrorState();
-		AbortCurrentTransaction();
+		dbm_transaction_abort();
 	}
 	PG_END_TRY();
 	proc_exit(0);

@@ -68,6 +68,8 @@ dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Da
 									position_of(ext, version, key));
 	dbm_refuse_count(ext, steps, list_length(chosen), "applied", "rollback_to");
 	dbm_refuse_changed(ext, chosen);
+	if (chosen != NIL)
+		dbm_refuse_half_applied(ext, dbm_state_to_apply(ext, (Datum) 0));
 	dbm_refuse_without_down(ext, chosen);
 	dbm_refuse_scripts(ext, chosen, false, may_commit);
 	return chosen;

@@ -32,6 +32,7 @@ static char *list_offenders(List *migrations, bool is_up, Offends offends, int *
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
 static bool is_half_undone(const DbmMigration *migration, bool is_up);
+static bool is_half_applied(const DbmMigration *migration, bool is_up);
 static bool is_out_of_order(const DbmMigration *migration, bool is_up);
 static bool is_elsewhere(const DbmMigration *migration, bool is_up);
 static bool is_without_up(const DbmMigration *migration, bool is_up);
@@ -104,8 +105,28 @@ dbm_refuse_half_undone(const DbmExtension *ext, List *migrations)
 			 errmsg_plural("%d migration is half rolled back", "%d migrations are half rolled back",
 						   count, count),
 			 errdetail("Half rolled back: %s.", offenders),
-			 errhint("Go on with that: CALL migrate.run_rollback(); or, if it is in force as a whole: SELECT migrate.abandon(%s, 'the reason'%s);",
-					 dbm_migration_literal(first), dbm_target_argument(ext, false))));
+			 errhint("Go on with that: CALL migrate.run_rollback(%s); or, if it is in force as a whole: SELECT migrate.abandon(%s, 'the reason'%s);",
+					 dbm_target_argument(ext, true), dbm_migration_literal(first),
+					 dbm_target_argument(ext, false))));
+}
+
+/* What is before it is not rolled back while it stands upon that. */
+void
+dbm_refuse_half_applied(const DbmExtension *ext, List *migrations)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(migrations, true, is_half_applied, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration is half applied", "%d migrations are half applied", count, count),
+			 errdetail("Half applied: %s.", offenders),
+			 errhint("Go on with that: CALL migrate.run(%s); or, when what it did is undone: SELECT migrate.abandon(%s, 'the reason'%s);",
+					 dbm_target_argument(ext, true), dbm_migration_literal(first),
+					 dbm_target_argument(ext, false))));
 }
 
 /* Pending migrations older than the newest applied one, unless allowed. */
@@ -427,9 +448,14 @@ is_changed(const DbmMigration *migration, bool is_up)
 static bool
 is_half_undone(const DbmMigration *migration, bool is_up)
 {
-	return migration->is_applied &&
-		(migration->state == DBM_STATE_RUNNING || migration->state == DBM_STATE_INTERRUPTED ||
-		 migration->state == DBM_STATE_FAILED);
+	/* a repeatable one is never rolled back, but run again */
+	return migration->is_applied && migration->version_key != 0 && dbm_migration_is_half_done(migration);
+}
+
+static bool
+is_half_applied(const DbmMigration *migration, bool is_up)
+{
+	return dbm_migration_is_half_done(migration) && !is_half_undone(migration, is_up);
 }
 
 static bool
@@ -453,7 +479,7 @@ is_without_up(const DbmMigration *migration, bool is_up)
 static bool
 is_online(const DbmMigration *migration, bool is_up)
 {
-	return script_info(migration, is_up)->online;
+	return script_info(migration, is_up)->online || dbm_migration_is_half_done(migration);
 }
 
 static bool

@@ -17,6 +17,7 @@ extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen);
 extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_commit);
 extern void dbm_refuse_half_undone(const DbmExtension *ext, List *migrations);
+extern void dbm_refuse_half_applied(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps);
 extern void dbm_refuse_without_down(const DbmExtension *ext, List *chosen);
 extern void dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *what,

@@ -134,6 +134,7 @@ extern void dbm_execute_deferred_check(const DbmLabel *label, List *cursors);
 
 extern void dbm_transaction_start(void);
 extern void dbm_transaction_commit(void);
+extern void dbm_transaction_abort(void);
 extern void dbm_transaction_next(void);
 extern void dbm_transaction_limit_statement(void);
 extern void dbm_transaction_rest(void);

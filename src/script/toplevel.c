@@ -71,7 +71,7 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool
 		error = CopyErrorData();
 		FlushErrorState();
 		*has_committed = dbm_my_lxid() != began;
-		AbortCurrentTransaction();
+		dbm_transaction_abort();
 	}
 	PG_END_TRY();
 	if (restricted)

@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "pgstat.h"
 #include "storage/proc.h"
+#include "tcop/pquery.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -72,6 +73,19 @@ dbm_transaction_commit(void)
 	CommitTransactionCommand();
 	pgstat_report_stat(false);
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Abort the present one, after an error that was caught.  The snapshot that SPI
+ * may have given the portal of the CALL is gone with it, which nobody else tells
+ * the portal: what procedures do is caught by the server itself.
+ */
+void
+dbm_transaction_abort(void)
+{
+	AbortCurrentTransaction();
+	if (ActivePortal)
+		ActivePortal->portalSnapshot = NULL;
 }
 
 /* Commit, and go on in a new one. */

@@ -18,12 +18,14 @@
 /* Columns of the query of dbm_halfway_find(). */
 enum
 {
-	COL_IS_UP = 1, COL_FINISHED, COL_SHA256, COL_STARTED, COL_INDEXES, COL_FAILED
+	COL_IS_UP = 1, COL_FINISHED, COL_SHA256, COL_STARTED, COL_STATEMENT, COL_INDEXES, COL_FAILED
 };
 
 #define THIS_ONE \
 	" WHERE target_schema OPERATOR(pg_catalog.=) $1 AND project OPERATOR(pg_catalog.=) $2" \
 	" AND id OPERATOR(pg_catalog.=) $3"
+
+#define NOTHING_STARTED " started = NULL, statement = NULL, indexes = NULL"
 
 static void add_key(DbmParams *params, const DbmExtension *ext, const char *id);
 static void update(const DbmExtension *ext, DbmParams *params, const char *set);
@@ -52,7 +54,7 @@ dbm_halfway_find(const DbmExtension *ext, const char *id)
 
 	add_key(&params, ext, id);
 	dbm_query(ext,
-			  "SELECT direction OPERATOR(pg_catalog.=) 'up', finished, finished_sha256, started, indexes,"
+			  "SELECT direction OPERATOR(pg_catalog.=) 'up', finished, finished_sha256, started, statement, indexes,"
 			  " sqlstate IS NOT NULL FROM migrate.progress" THIS_ONE,
 			  &params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
@@ -62,6 +64,7 @@ dbm_halfway_find(const DbmExtension *ext, const char *id)
 	halfway->finished = dbm_column_int(0, COL_FINISHED, 0);
 	halfway->finished_sha256 = dbm_column_datum(0, COL_SHA256);
 	halfway->started = dbm_column_int(0, COL_STARTED, 0);
+	halfway->statement = dbm_column_text(0, COL_STATEMENT);
 	halfway->indexes = dbm_column_datum(0, COL_INDEXES);
 	halfway->has_failed = dbm_column_bool(0, COL_FAILED);
 	SPI_freetuptable(SPI_tuptable);
@@ -87,16 +90,39 @@ dbm_halfway_begin(const DbmExtension *ext, const char *id, bool is_up, int state
 	dbm_query_expect_one_row("migrate.progress");
 }
 
-/* A statement (from 1) begins that commits amid its work. */
+/*
+ * Is a migration half done in some target schema?  Which, and in which
+ * direction; NULL if not.
+ */
+char *
+dbm_halfway_anywhere(const DbmExtension *ext, const char *id, bool *is_up)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, ext->project);
+	dbm_param_text(&params, id);
+	dbm_query(ext,
+			  "SELECT target_schema, direction OPERATOR(pg_catalog.=) 'up' FROM migrate.progress"
+			  " WHERE project OPERATOR(pg_catalog.=) $1 AND id OPERATOR(pg_catalog.=) $2"
+			  " ORDER BY target_schema LIMIT 1",
+			  &params, SPI_OK_SELECT);
+	if (SPI_processed == 0)
+		return NULL;
+	*is_up = dbm_column_bool(0, 2);
+	return dbm_column_text(0, 1);
+}
+
+/* A statement (from 1) of this text begins that commits amid its work. */
 void
-dbm_halfway_started(const DbmExtension *ext, const char *id, int statement, Datum indexes)
+dbm_halfway_started(const DbmExtension *ext, const char *id, int statement, const char *text, Datum indexes)
 {
 	DbmParams	params = {0};
 
 	add_key(&params, ext, id);
 	dbm_param_int64(&params, statement);
+	dbm_param_text(&params, text);
 	dbm_param_datum(&params, TEXTARRAYOID, indexes);
-	update(ext, &params, "started = $4::pg_catalog.int4, indexes = $5");
+	update(ext, &params, "started = $4::pg_catalog.int4, statement = $5, indexes = $6");
 }
 
 /* Everything up to a statement is done; "sha256" is that of the text so far. */
@@ -109,7 +135,7 @@ dbm_halfway_finished(const DbmExtension *ext, const char *id, int statement, Dat
 	dbm_param_int64(&params, statement);
 	dbm_param_datum(&params, BYTEAOID, sha256);
 	update(ext, &params,
-		   "finished = $4::pg_catalog.int4, finished_sha256 = $5, started = NULL, indexes = NULL");
+		   "finished = $4::pg_catalog.int4, finished_sha256 = $5," NOTHING_STARTED);
 }
 
 /* Somebody says of the statement that was begun whether it was done. */
@@ -123,23 +149,21 @@ dbm_halfway_undecided(const DbmExtension *ext, const char *id, bool was_done, Da
 	dbm_param_datum(&params, BYTEAOID, sha256);
 	update(ext, &params,
 		   "finished = CASE WHEN $4 THEN started ELSE finished END,"
-		   " finished_sha256 = CASE WHEN $4 THEN $5 ELSE finished_sha256 END, started = NULL, indexes = NULL,"
+		   " finished_sha256 = CASE WHEN $4 THEN $5 ELSE finished_sha256 END," NOTHING_STARTED ","
 		   " sqlstate = NULL, message = NULL");
 }
 
-/* The statement that was begun has left nothing if "is_undone". */
+/* How it failed; "nothing_done" is that the statement begun last has done nothing. */
 void
-dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error, bool is_undone)
+dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error, bool nothing_done)
 {
 	DbmParams	params = {0};
 
 	add_key(&params, ext, id);
 	dbm_param_text(&params, unpack_sql_state(error->sqlerrcode));
 	dbm_param_text(&params, error->message);
-	dbm_param_bool(&params, is_undone);
 	update(ext, &params,
-		   "sqlstate = $4, message = $5, started = CASE WHEN $6 THEN NULL ELSE started END,"
-		   " indexes = CASE WHEN $6 THEN NULL ELSE indexes END");
+		   nothing_done ? "sqlstate = $4, message = $5," NOTHING_STARTED : "sqlstate = $4, message = $5");
 }
 
 /* It is finished, or given up. */
@@ -150,6 +174,18 @@ dbm_halfway_end(const DbmExtension *ext, const char *id)
 
 	add_key(&params, ext, id);
 	dbm_query(ext, "DELETE FROM migrate.progress" THIS_ONE, &params, SPI_OK_DELETE);
+}
+
+/* All of a target schema are given up.  Were there any? */
+bool
+dbm_halfway_forget(const DbmExtension *ext)
+{
+	DbmParams	params = {0};
+
+	dbm_param_text(&params, ext->target);
+	dbm_query(ext, "DELETE FROM migrate.progress WHERE target_schema OPERATOR(pg_catalog.=) $1",
+			  &params, SPI_OK_DELETE);
+	return SPI_processed > 0;
 }
 
 static void

@@ -363,6 +363,14 @@ fetch_migration(uint64 row)
 	return migration;
 }
 
+/* Is a row of migrate.progress about it? */
+bool
+dbm_migration_is_half_done(const DbmMigration *migration)
+{
+	return migration->state == DBM_STATE_RUNNING || migration->state == DBM_STATE_INTERRUPTED ||
+		migration->state == DBM_STATE_FAILED;
+}
+
 /* The state that migrate.state() calls by this name. */
 DbmState
 dbm_state_by_name(const char *name)
