@@ -103,14 +103,20 @@ dbm_wait_give_up(const DbmWaitText *text)
 			 errhint("%s", text->hint)));
 }
 
-/* Does another session hold a lock? */
+/* Does another session hold a lock, in ExclusiveLock? */
 bool
 dbm_lock_is_held_by_others(const LOCKTAG *tag)
 {
-	if (LockAcquire(tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	(void) LockRelease(tag, AccessShareLock, false);
-	return false;
+	VirtualTransactionId *holders;
+	int			count;
+
+	/*
+	 * a look only: a lock of ours, however short, could hinder the next
+	 * holder
+	 */
+	holders = GetLockConflicts(tag, RowShareLock, &count);
+	pfree(holders);
+	return count > 0;
 }
 
 /* A sentence on who is in the way: pid, user, since when; or the gid. */

@@ -24,9 +24,11 @@
 /* Milliseconds; each pause is twice the last, and up to a half longer or shorter. */
 #define FIRST_PAUSE 500
 #define LONGEST_PAUSE 60000
+#define LONGEST_TRANSACTION 1000	/* that does nothing but wait */
 
 static ErrorData *try_once(DbmRun *run, const DbmMigration *migration, bool is_up,
-						   DbmExecution *execution, char **blockers);
+						   DbmExecution *execution, DbmBlockers *blockers,
+						   bool *was_aborted);
 static void step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
 				 ErrorData **error);
 static bool is_worth_another_try(const ErrorData *error);
@@ -43,34 +45,41 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 {
 	for (int attempt = 1;; attempt++)
 	{
-		char	   *blockers = NULL;
-		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers);
+		DbmBlockers blockers = {0};
+		bool		was_aborted = false;
+		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers, &was_aborted);
 		long		pause = pause_before(attempt);
 
 		if (error == NULL)
 			return NULL;
-		if (!dbm_online_lock_again(run, false) || !is_worth_another_try(error) || attempt > dbm_retries)
+
+		/*
+		 * an abort drops the locks of the run: another one may have been
+		 * faster, and all would have to be chosen again
+		 */
+		if (was_aborted || !is_worth_another_try(error) || attempt > dbm_retries)
 		{
 			dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
-			if (blockers && error->detail == NULL)
-				error->detail = psprintf("In the way: %s.", blockers);
+			if (blockers.who && error->detail == NULL)
+				error->detail = psprintf("In the way: %s.", blockers.with_queries);
 			return error;
 		}
 		dbm_online_record_failure(run, migration, "retry",
-								  blockers ? psprintf("in the way: %s", blockers) : NULL, error, execution);
+								  blockers.who ? psprintf("in the way: %s", blockers.who) : NULL, error, execution);
 		if (dbm_progress)
 			ereport(NOTICE,
 					(errmsg("migration %s did not get a lock, trying again in %.1f s",
 							DBM_MIGRATION_REF(migration), pause / 1000.0),
 					 errdetail_internal("%s", error->message),
-					 blockers ? errhint("In the way: %s.", blockers) : 0,
+					 blockers.who ? errhint("In the way: %s.", blockers.with_queries) : 0,
 					 errhidecontext(true)));
 		pause_for(pause);
 	}
 }
 
 static ErrorData *
-try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution, char **blockers)
+try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
+		 DbmBlockers *blockers, bool *was_aborted)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
@@ -81,7 +90,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 
 		dbm_online_open(run);
 		step(run, migration, is_up, execution, &failed);
-		*blockers = dbm_blockers_tell();
+		dbm_blockers_tell(blockers);
 		if (failed == NULL)
 			dbm_lost_schema_record(&run->ext, run->number);
 		error = failed;
@@ -95,6 +104,7 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		*was_aborted = true;
 	}
 	PG_END_TRY();
 	dbm_transaction_start();
@@ -151,7 +161,10 @@ pause_before(int attempt)
 	return Min(pause, LONGEST_PAUSE) * (0.5 + pg_prng_double(&pg_global_prng_state));
 }
 
-/* The present transaction has neither snapshot nor locks, so nobody waits for us. */
+/*
+ * In transactions that have neither snapshot nor locks, so nobody waits for us,
+ * and that are short: a pause is nothing that a timeout is meant for.
+ */
 static void
 pause_for(long milliseconds)
 {
@@ -160,8 +173,11 @@ pause_for(long milliseconds)
 
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+		dbm_transaction_rest();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(left, LONGEST_TRANSACTION), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		dbm_transaction_next();
 	}
 }

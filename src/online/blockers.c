@@ -32,7 +32,7 @@ static LOCKTAG seen_tag;
 static LOCKMODE seen_mode;
 
 static void look(void);
-static char *describe(Datum pids);
+static void describe(Datum pids, DbmBlockers *blockers);
 
 /* Begin to look. */
 void
@@ -61,11 +61,11 @@ look(void)
 }
 
 /*
- * Stop it.  A sentence about who still holds what was waited for last, as far
- * as the caller may see it; NULL if nobody does.  Needs SPI to be connected.
+ * Stop it.  Who still holds what was waited for last, as far as the caller may
+ * see it; both texts are NULL if nobody does.  Needs SPI to be connected.
  */
-char *
-dbm_blockers_tell(void)
+void
+dbm_blockers_tell(DbmBlockers *blockers)
 {
 	VirtualTransactionId *holders;
 	Datum	   *pids;
@@ -73,8 +73,9 @@ dbm_blockers_tell(void)
 	int			npids = 0;
 
 	disable_timeout(look_timeout, false);
+	memset(blockers, 0, sizeof(DbmBlockers));
 	if (!was_seen)
-		return NULL;
+		return;
 	holders = GetLockConflicts(&seen_tag, seen_mode, &count);
 	pids = palloc(Max(count, 1) * sizeof(Datum));
 	for (int i = 0; i < count; i++)
@@ -84,33 +85,35 @@ dbm_blockers_tell(void)
 		if (proc)
 			pids[npids++] = Int32GetDatum(proc->pid);
 	}
-	if (npids == 0)
-		return NULL;
-	return describe(PointerGetDatum(construct_array(pids, npids, INT4OID, sizeof(int32), true, TYPALIGN_INT)));
+	if (npids > 0)
+		describe(PointerGetDatum(construct_array(pids, npids, INT4OID, sizeof(int32), true, TYPALIGN_INT)),
+				 blockers);
 }
 
 /* With the caller's rights: the view hides from him what he may not see. */
-static char *
-describe(Datum pids)
+static void
+describe(Datum pids, DbmBlockers *blockers)
 {
 	Oid			types[] = {INT4ARRAYOID};
 	MemoryContext caller = CurrentMemoryContext;
 	int			guc_level = NewGUCNestLevel();
-	char	   *text = NULL;
 
 	dbm_pin("search_path", "pg_catalog, pg_temp");
-	if (SPI_execute_with_args("SELECT pg_catalog.string_agg(pg_catalog.format('process %s of user \"%s\"%s%s: %s', a.pid, a.usename,"
+	if (SPI_execute_with_args("SELECT pg_catalog.string_agg(x.who, '; '),"
+							  " pg_catalog.string_agg(pg_catalog.concat(x.who, ': ', x.query), '; ') FROM ("
+							  "SELECT pg_catalog.format('process %s of user \"%s\"%s%s', a.pid, a.usename,"
 							  " CASE WHEN a.application_name OPERATOR(pg_catalog.<>) '' THEN pg_catalog.format(' (%s)', a.application_name) END,"
 							  " CASE WHEN a.xact_start IS NOT NULL THEN pg_catalog.format(', in a transaction since %s',"
-							  " pg_catalog.date_trunc('second', a.xact_start)) END,"
-							  " pg_catalog.left(a.query, 200)), '; ')"
-							  " FROM pg_catalog.pg_stat_activity a WHERE a.pid OPERATOR(pg_catalog.=) ANY ($1)",
+							  " pg_catalog.date_trunc('second', a.xact_start)) END) AS who, pg_catalog.left(a.query, 200) AS query"
+							  " FROM pg_catalog.pg_stat_activity a WHERE a.pid OPERATOR(pg_catalog.=) ANY ($1) ORDER BY a.pid) x",
 							  1, types, &pids, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_stat_activity");
 	AtEOXact_GUC(false, guc_level);
 	MemoryContextSwitchTo(caller);
 	if (SPI_processed > 0 && !dbm_column_is_null(0, 1))
-		text = dbm_without_control(dbm_column_text(0, 1));
+	{
+		blockers->who = dbm_without_control(dbm_column_text(0, 1));
+		blockers->with_queries = dbm_without_control(dbm_column_text(0, 2));
+	}
 	SPI_freetuptable(SPI_tuptable);
-	return text;
 }

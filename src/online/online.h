@@ -40,8 +40,14 @@ extern char *dbm_resume_detach(Node *tree);
 
 /* blockers.c */
 
+typedef struct DbmBlockers
+{
+	char	   *who;			/* or NULL */
+	char	   *with_queries;	/* for the caller's eyes only */
+} DbmBlockers;
+
 extern void dbm_blockers_watch(void);
-extern char *dbm_blockers_tell(void);
+extern void dbm_blockers_tell(DbmBlockers *blockers);
 
 /* failure.c */
 
@@ -63,5 +69,29 @@ extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
 
 extern ErrorData *dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up,
 								 DbmExecution *execution);
+
+/* procedure.c */
+
+/* One CALL. */
+typedef struct DbmCall
+{
+	const char *procedure;		/* run, run_to, ... */
+	DbmRun		run;
+	MemoryContext context;		/* of the CALL: it survives transactions */
+	bool		is_up;
+	int64		steps;
+	const char *version;		/* or NULL */
+	Datum		key;			/* numeric[] of it */
+	int64		done;
+	char	   *newest;			/* version that is applied then; or NULL */
+	bool		is_recorded;	/* how it has failed */
+} DbmCall;
+
+extern void dbm_call_run(DbmCall *call);
+
+/* worker.c */
+
+extern bool dbm_worker_is_wanted(void);
+extern void dbm_worker_run(DbmCall *call);
 
 #endif							/* DBMIGRATE_ONLINE_H */

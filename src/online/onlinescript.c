@@ -362,7 +362,8 @@ run_text(Online *online, const char *sql)
 {
 	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
 	bool		has_committed;
-	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, &has_committed);
+	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
+											  &has_committed);
 
 	if (error)
 		ReThrowError(error);
@@ -442,7 +443,8 @@ run_alone(Online *online, int number)
 	dbm_halfway_started(&run->ext, online->migration->id, number + 1, indexes);
 	dbm_online_close();
 
-	error = dbm_execute_top_level(online->script, &online->label, number, &has_committed);
+	error = dbm_execute_top_level(online->script, &online->label, number, online->options.restricted,
+								  &has_committed);
 	if (error)
 	{
 		online->is_undone = !has_committed;

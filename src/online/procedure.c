@@ -25,31 +25,20 @@
 
 #include "online/online.h"
 
-/* One CALL. */
-typedef struct Call
-{
-	const char *procedure;		/* run, run_to, ... */
-	DbmRun		run;
-	MemoryContext context;		/* of the CALL: it survives transactions */
-	bool		is_up;
-	int64		steps;
-	const char *version;		/* or NULL */
-	Datum		key;			/* numeric[] of it */
-	int64		done;
-} Call;
-
-static void begin_call(Call *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg);
+static void begin_call(DbmCall *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg);
 static void check_direct(FunctionCallInfo fcinfo, const char *procedure);
 static void check_caller(const char *what);
 static int64 steps_argument(FunctionCallInfo fcinfo, bool null_is_all);
-static void version_argument(Call *call, FunctionCallInfo fcinfo);
-static Datum run_all(Call *call, FunctionCallInfo fcinfo);
-static bool is_nothing_to_do(Call *call);
-static void take_run_lock(Call *call);
-static List *choose(Call *call);
-static void step(Call *call, const DbmMigration *migration);
-static void end_with_error(Call *call, ErrorData *error);
-static Datum result(Call *call, FunctionCallInfo fcinfo);
+static void version_argument(DbmCall *call, FunctionCallInfo fcinfo);
+static Datum finish_call(DbmCall *call, FunctionCallInfo fcinfo);
+static bool is_nothing_to_do(DbmCall *call);
+static void take_run_lock(DbmCall *call);
+static List *choose(DbmCall *call);
+static void run_chosen(DbmCall *call, List *chosen);
+static void step(DbmCall *call, const DbmMigration *migration);
+static void end_with_error(DbmCall *call, ErrorData *error);
+static void end_unexpectedly(DbmCall *call);
+static Datum result(DbmCall *call, FunctionCallInfo fcinfo);
 
 PG_FUNCTION_INFO_V1(dbmigrate_run);
 PG_FUNCTION_INFO_V1(dbmigrate_run_to);
@@ -60,41 +49,41 @@ PG_FUNCTION_INFO_V1(dbmigrate_run_rollback_to);
 Datum
 dbmigrate_run(PG_FUNCTION_ARGS)
 {
-	Call		call = {.is_up = true};
+	DbmCall		call = {.is_up = true};
 
 	begin_call(&call, fcinfo, "run", 3);
 	call.steps = steps_argument(fcinfo, true);
-	return run_all(&call, fcinfo);
+	return finish_call(&call, fcinfo);
 }
 
 /* SQL: CALL migrate.run_to(target_version, schema, extra_search_path, project, ...) */
 Datum
 dbmigrate_run_to(PG_FUNCTION_ARGS)
 {
-	Call		call = {.is_up = true, .steps = DBM_ALL_STEPS};
+	DbmCall		call = {.is_up = true, .steps = DBM_ALL_STEPS};
 
 	begin_call(&call, fcinfo, "run_to", 3);
 	version_argument(&call, fcinfo);
-	return run_all(&call, fcinfo);
+	return finish_call(&call, fcinfo);
 }
 
 /* SQL: CALL migrate.run_rollback(steps, schema, extra_search_path, confirm, project, ...) */
 Datum
 dbmigrate_run_rollback(PG_FUNCTION_ARGS)
 {
-	Call		call = {.is_up = false};
+	DbmCall		call = {.is_up = false};
 
 	begin_call(&call, fcinfo, "run_rollback", 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
 	call.steps = steps_argument(fcinfo, false);
-	return run_all(&call, fcinfo);
+	return finish_call(&call, fcinfo);
 }
 
 /* SQL: CALL migrate.run_rollback_to(target_version, schema, extra_search_path, confirm, project, ...) */
 Datum
 dbmigrate_run_rollback_to(PG_FUNCTION_ARGS)
 {
-	Call		call = {.is_up = false, .steps = DBM_ALL_STEPS};
+	DbmCall		call = {.is_up = false, .steps = DBM_ALL_STEPS};
 
 	begin_call(&call, fcinfo, "run_rollback_to", 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
@@ -102,12 +91,12 @@ dbmigrate_run_rollback_to(PG_FUNCTION_ARGS)
 	/* exactly 0 is everything; 0000 may be the version of a migration */
 	if (strcmp(call.version, "0") == 0)
 		call.version = NULL;
-	return run_all(&call, fcinfo);
+	return finish_call(&call, fcinfo);
 }
 
 /* What all calls begin with; the arguments are kept where a commit leaves them. */
 static void
-begin_call(Call *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg)
+begin_call(DbmCall *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg)
 {
 	const char *what = psprintf("migrate.%s()", procedure);
 	const char *schema;
@@ -182,25 +171,38 @@ steps_argument(FunctionCallInfo fcinfo, bool null_is_all)
 }
 
 static void
-version_argument(Call *call, FunctionCallInfo fcinfo)
+version_argument(DbmCall *call, FunctionCallInfo fcinfo)
 {
 	call->version = dbm_required_argument(fcinfo, 0, "target_version");
 	call->key = PointerGetDatum(dbm_version_parse(call->version));
 }
 
-/* Choose, lock, choose again, and run one after the other. */
+/* Here, or in a worker where this session cannot. */
 static Datum
-run_all(Call *call, FunctionCallInfo fcinfo)
+finish_call(DbmCall *call, FunctionCallInfo fcinfo)
+{
+	dbm_transaction_next();
+	if (dbm_worker_is_wanted())
+		dbm_worker_run(call);
+	else
+		dbm_call_run(call);
+	return result(call, fcinfo);
+}
+
+/*
+ * Choose, lock, choose again, and run one after the other; in a transaction
+ * without anything in it, and there is one afterwards.
+ */
+void
+dbm_call_run(DbmCall *call)
 {
 	List	   *chosen;
 
-	dbm_transaction_next();
 	if (!is_nothing_to_do(call))
 	{
 		take_run_lock(call);
 		chosen = choose(call);
-		for (int i = 0; i < list_length(chosen); i++)
-			step(call, list_nth(chosen, i));
+		run_chosen(call, chosen);
 		if (chosen != NIL)
 		{
 			dbm_online_open(&call->run);
@@ -211,12 +213,14 @@ run_all(Call *call, FunctionCallInfo fcinfo)
 		}
 		dbm_lock_release(&call->run.ext, DBM_LOCK_RUN);
 	}
-	return result(call, fcinfo);
+	dbm_online_open(&call->run);
+	call->newest = dbm_state_newest(&call->run.ext);
+	dbm_online_close();
 }
 
 /* Without the lock, so that this is cheap and hinders nobody. */
 static bool
-is_nothing_to_do(Call *call)
+is_nothing_to_do(DbmCall *call)
 {
 	const DbmExtension *ext = &call->run.ext;
 	DbmMigration *target = NULL;
@@ -251,7 +255,7 @@ is_nothing_to_do(Call *call)
  * wait for.  Error 55P03 after dbmigrate.lock_wait.
  */
 static void
-take_run_lock(Call *call)
+take_run_lock(DbmCall *call)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	DbmWaitText text;
@@ -279,7 +283,7 @@ take_run_lock(Call *call)
 
 /* What is to be run; it stays so while the lock is held. */
 static List *
-choose(Call *call)
+choose(DbmCall *call)
 {
 	DbmRun	   *run = &call->run;
 	List	   *chosen;
@@ -304,9 +308,27 @@ choose(Call *call)
 	return chosen;
 }
 
+/* One after the other; whatever ends it is recorded. */
+static void
+run_chosen(DbmCall *call, List *chosen)
+{
+	PG_TRY();
+	{
+		for (int i = 0; i < list_length(chosen); i++)
+			step(call, list_nth(chosen, i));
+	}
+	PG_CATCH();
+	{
+		if (!call->is_recorded)
+			end_unexpectedly(call);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 /* One migration, and what is told about it. */
 static void
-step(Call *call, const DbmMigration *migration)
+step(DbmCall *call, const DbmMigration *migration)
 {
 	MemoryContext context = AllocSetContextCreate(call->context, "dbmigrate step", ALLOCSET_DEFAULT_SIZES);
 	const DbmScriptInfo *info = call->is_up ? &migration->up : &migration->down;
@@ -335,11 +357,12 @@ step(Call *call, const DbmMigration *migration)
 
 /* It is recorded already; raise it. */
 static void
-end_with_error(Call *call, ErrorData *error)
+end_with_error(DbmCall *call, ErrorData *error)
 {
 	dbm_online_open(&call->run);
 	dbm_runs_end(&call->run.ext, call->run.number, call->done, error);
 	dbm_online_close();
+	call->is_recorded = true;
 	if (error->hint == NULL)
 		error->hint = call->done == 0 ? pstrdup("Nothing was changed by it; mend the cause, and call it again.") :
 			psprintf(ngettext("%d migration before it is committed; mend the cause, and call it again.",
@@ -348,23 +371,48 @@ end_with_error(Call *call, ErrorData *error)
 	ReThrowError(error);
 }
 
+/*
+ * Between two migrations, in a pause, or where our own bookkeeping has failed.
+ * The error stays what it is, whether or not it can be recorded.
+ */
+static void
+end_unexpectedly(DbmCall *call)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(call->context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	dbm_transaction_start();
+	PG_TRY();
+	{
+		dbm_online_open(&call->run);
+		dbm_runs_end(&call->run.ext, call->run.number, call->done, error);
+		dbm_online_close();
+	}
+	PG_CATCH();
+	{
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	call->is_recorded = true;
+	ReThrowError(error);
+}
+
 /* How many were run, the newest version applied now, the number of the run. */
 static Datum
-result(Call *call, FunctionCallInfo fcinfo)
+result(DbmCall *call, FunctionCallInfo fcinfo)
 {
 	TupleDesc	desc;
 	Datum		values[3];
 	bool		nulls[3] = {0};
-	char	   *newest;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	dbm_online_open(&call->run);
-	newest = dbm_state_newest(&call->run.ext);
-	dbm_online_close();
 	values[0] = Int64GetDatum(call->done);
-	nulls[1] = newest == NULL;
-	values[1] = newest ? CStringGetTextDatum(newest) : (Datum) 0;
+	nulls[1] = call->newest == NULL;
+	values[1] = call->newest ? CStringGetTextDatum(call->newest) : (Datum) 0;
 	nulls[2] = call->run.number == 0;
 	values[2] = Int64GetDatum(call->run.number);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));

@@ -20,11 +20,14 @@ typedef struct Setting
 {
 	const char *name;
 	const char *value;
+	GucContext	context;		/* who had to be allowed to set it */
 } Setting;
 
 static bool is_of_session(const struct config_generic *setting);
 static const Setting *find_setting(const List *settings, const char *name);
 static void put_back(const List *settings, const char *name);
+static void set_again(const Setting *setting);
+static const char *value_of(const char *name);
 static void set(const char *name, const char *value);
 
 /* What the session has set, in the current memory context. */
@@ -43,7 +46,8 @@ dbm_settings_save(void)
 			continue;
 		setting = palloc(sizeof(Setting));
 		setting->name = pstrdup(all[i]->name);
-		setting->value = pstrdup(GetConfigOption(all[i]->name, false, false));
+		setting->value = pstrdup(value_of(all[i]->name));
+		setting->context = all[i]->context;
 		settings = lappend(settings, setting);
 	}
 	return settings;
@@ -68,12 +72,7 @@ dbm_settings_restore(const List *settings)
 			put_back(settings, all[i]->name);
 	/* and what the script has reset */
 	for (int i = 0; i < list_length(settings); i++)
-	{
-		const Setting *setting = list_nth(settings, i);
-
-		if (strcmp(GetConfigOption(setting->name, false, false), setting->value) != 0)
-			set(setting->name, setting->value);
-	}
+		set_again(list_nth(settings, i));
 }
 
 /* Set in the session, and not only for its transaction? */
@@ -111,8 +110,30 @@ put_back(const List *settings, const char *name)
 		return;
 	if (saved == NULL)
 		set(name, NULL);
-	else if (strcmp(GetConfigOption(name, false, false), saved->value) != 0)
-		set(name, saved->value);
+	else
+		set_again(saved);
+}
+
+/*
+ * Unless it is another parameter now: a library that was loaded meanwhile may
+ * have claimed a name that anybody could set before, for superusers.
+ */
+static void
+set_again(const Setting *setting)
+{
+	const struct config_generic *now = dbm_find_setting(setting->name);
+
+	if (now && now->context == setting->context && strcmp(value_of(setting->name), setting->value) != 0)
+		set(setting->name, setting->value);
+}
+
+/* One that nobody knows has no value after RESET, which 15 tells as NULL. */
+static const char *
+value_of(const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return value ? value : "";
 }
 
 /* NULL is RESET.  Whoever set it was allowed to. */

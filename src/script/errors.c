@@ -13,6 +13,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "script/internal.h"
 
@@ -66,6 +67,17 @@ dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 			 internalerrquery(query),
 			 internalerrposition(position),
 			 errcontext("%s, %s", dbm_label_text(label), place)));
+}
+
+/* A restricted script wanted to be somebody else than "user". */
+char *
+dbm_role_hint(Oid user)
+{
+	const char *name = GetUserNameFromId(user, true);
+	const char *stronger = GetUserNameFromId(dbm_stronger_user(), true);
+
+	return psprintf("The session began as \"%s\".  Log in as \"%s\" instead of SET ROLE; or a role that could become \"%s\" vouches for the script with migrate.approve(version, may_set_role => true).",
+					stronger, name, stronger);
 }
 
 /*

@@ -147,10 +147,7 @@ run_section(Section *section, void (*body) (Section *))
 		AtEOXact_GUC(false, guc_level);
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
 		if (options->restricted && is_about_role(edata))
-			edata->hint = psprintf("The session began as \"%s\".  Log in as \"%s\" instead of SET ROLE; or a role that could become \"%s\" vouches for the script with migrate.approve(version, may_set_role => true).",
-								   GetUserNameFromId(dbm_stronger_user(), true),
-								   GetUserNameFromId(caller.id, true),
-								   GetUserNameFromId(dbm_stronger_user(), true));
+			edata->hint = dbm_role_hint(caller.id);
 		if (section->execution)
 			dbm_place_tell(&section->place, &section->execution->failed_statement,
 						   &section->execution->failed_line);

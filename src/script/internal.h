@@ -9,6 +9,7 @@
 #define DBMIGRATE_SCRIPT_INTERNAL_H
 
 #include "catalog/objectaddress.h"
+#include "tcop/utility.h"
 
 #include "script/script.h"
 
@@ -75,6 +76,7 @@ extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
 
 /* errors.c */
 
+extern char *dbm_role_hint(Oid user);
 extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* runcopy.c */
@@ -128,6 +130,13 @@ extern void dbm_leftover_expect(DbmLeftover *leftover, const char *sql);
 extern void dbm_leftover_take(DbmLeftover *leftover);
 extern void dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors);
 extern void dbm_leftover_abort(void);
+
+/* frozen.c */
+
+extern void dbm_frozen_begin(void);
+extern void dbm_frozen_end(void);
+extern void dbm_frozen_check(ProcessUtilityContext context, Node *statement);
+extern void dbm_frozen_explain(ErrorData *error);
 
 /* shadow.c */
 

@@ -56,6 +56,7 @@ dbm_place_statement(DbmPlace *place, int number)
 	place->sql = place->script->text + statement->start;
 	place->cut = place->sql[statement->len];
 	place->sql[statement->len] = '\0';
+	dbm_transaction_limit_statement();
 	show_activity(place);
 	check_strings();
 	log_as_asked(place->sql);

@@ -135,10 +135,12 @@ extern void dbm_execute_deferred_check(const DbmLabel *label, List *cursors);
 extern void dbm_transaction_start(void);
 extern void dbm_transaction_commit(void);
 extern void dbm_transaction_next(void);
+extern void dbm_transaction_limit_statement(void);
+extern void dbm_transaction_rest(void);
 
 /* toplevel.c */
 
 extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number,
-										bool *has_committed);
+										bool restricted, bool *has_committed);
 
 #endif							/* DBMIGRATE_SCRIPT_H */

@@ -40,9 +40,13 @@ static void run_as_query(const char *sql);
  * it is not raised, since its transaction is aborted here already, and with it
  * the locks of the session.  *has_committed says whether anything was committed
  * before that.
+ *
+ * A statement that commits must not have a security context, so what is
+ * restricted is so by other means, see frozen.c.
  */
 ErrorData *
-dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool *has_committed)
+dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool restricted,
+					  bool *has_committed)
 {
 	LocalTransactionId began = dbm_my_lxid();
 	MemoryContext caller = CurrentMemoryContext;
@@ -52,6 +56,8 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool
 
 	dbm_place_enter(&place);
 	dbm_script_running = true;
+	if (restricted)
+		dbm_frozen_begin();
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
@@ -68,10 +74,14 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();
+	if (restricted)
+		dbm_frozen_end();
 	dbm_script_running = false;
 	dbm_place_statement_done(&place);
 	dbm_place_leave(&place);
 	dbm_transaction_start();
+	if (error && restricted)
+		dbm_frozen_explain(error);
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -13,10 +13,15 @@
 
 #include "access/xact.h"
 #include "pgstat.h"
+#include "storage/proc.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "script/script.h"
+
+/* The transaction that was started last. */
+static LocalTransactionId ours = InvalidLocalTransactionId;
 
 /* Start a transaction of ours; the memory context stays the caller's. */
 void
@@ -30,7 +35,31 @@ dbm_transaction_start(void)
 	/* whatever the defaults are: between two of ours others may run */
 	XactIsoLevel = XACT_READ_COMMITTED;
 	XactReadOnly = false;
+	ours = dbm_my_lxid();
+	dbm_transaction_limit_statement();
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * A statement begins: statement_timeout holds for each, not for the CALL.  In
+ * the transaction of somebody else it goes on as it is.
+ */
+void
+dbm_transaction_limit_statement(void)
+{
+	if (ours != dbm_my_lxid())
+		return;
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+	else
+		disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+/* Nothing runs for a while, on purpose. */
+void
+dbm_transaction_rest(void)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
 /* Commit the present one; whoever is left outside of one has no snapshot. */
