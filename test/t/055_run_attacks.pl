@@ -70,6 +70,7 @@ sub attack
 		$node->safe_psql('postgres', 'DROP DATABASE IF EXISTS attacked');
 		$node->safe_psql('postgres', 'CREATE DATABASE attacked');
 		$node->safe_psql('attacked', q{
+			ALTER ROLE mallory NOCREATEROLE;
 			CREATE EXTENSION dbmigrate;
 			CREATE TABLE trace (what text, who text, session text);
 			GRANT ALL ON trace TO PUBLIC;
