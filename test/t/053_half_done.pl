@@ -156,6 +156,7 @@ foreach my $real (@real)
 		ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $waits"), "$statement waits, and is shown");
 		is(state(), 'running', "$statement: running");
 		is(query('SELECT ended_at IS NULL FROM migrate.run ORDER BY number DESC LIMIT 1'), 't', 'as its run is');
+		like(error_of('SELECT FROM migrate.apply()'), qr/It runs online migrations/, 'nobody waits for it in a transaction');
 		query("SELECT $how(pid) $waits");
 		$node->poll_query_until('postgres', q{SELECT NOT migrate.is_online_run_active()});
 		is(state(), $how eq 'pg_cancel_backend' ? 'failed' : 'interrupted', "$statement, $how: not running any more");
