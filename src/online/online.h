@@ -63,10 +63,33 @@ extern void dbm_online_record_failure(DbmRun *run, const DbmMigration *migration
 
 /* onlinescript.c */
 
+/* An online migration that is being run. */
+typedef struct DbmOnline
+{
+	DbmRun	   *run;
+	const DbmMigration *migration;
+	DbmLabel	label;
+	DbmScript  *script;
+	DbmExecuteOptions options;	/* of its ordinary statements */
+	DbmExecution *execution;	/* of all of it */
+	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
+	int			finished;		/* statements, as far as it is noted */
+	bool		is_at_work;		/* what that one has left is settled */
+	bool		nothing_done;	/* by the statement that has failed */
+} DbmOnline;
+
+extern void dbm_online_finished(DbmOnline *online, int end);
+extern const char *dbm_online_statement(const DbmOnline *online, int number);
+extern Node *dbm_online_parse(const char *text);
 extern ErrorData *dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up,
 								 DbmExecution *execution);
 
 extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
+
+/* settle.c */
+
+extern int	dbm_online_settle(DbmOnline *online);
+extern const char *dbm_online_go_on(const DbmOnline *online);
 
 /* atomicscript.c */
 

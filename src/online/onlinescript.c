@@ -14,12 +14,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/index.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -28,42 +25,18 @@
 
 #include "online/online.h"
 
-/* One such migration. */
-typedef struct Online
-{
-	DbmRun	   *run;
-	const DbmMigration *migration;
-	DbmLabel	label;
-	DbmScript  *script;
-	DbmExecuteOptions options;	/* of its ordinary statements */
-	DbmExecution *execution;	/* of all of it */
-	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
-	int			finished;		/* statements, as far as it is noted */
-	bool		is_at_work;		/* what that one has left is settled */
-	bool		nothing_done;	/* by the statement that has failed */
-} Online;
-
-static void go(Online *online);
-static void add_hint(const Online *online, ErrorData *error);
-static void begin(Online *online);
-static void check_finished_part(const Online *online);
-static void set_session(Online *online);
-static void replay_settings(Online *online, int end);
-static bool is_plain_set(const Online *online, int number);
-static bool may_commit_inside(const Online *online, const DbmStatement *statement);
-static int	settle(Online *online);
-static void raise_changed(const Online *online, int number);
-static void raise_undecided(const Online *online, int number, List *made);
-static const char *go_on(const Online *online);
-static void drop_leftovers(Online *online, List *indexes);
-static void run_text(Online *online, const char *sql);
-static int	end_of_group(const Online *online, int first);
-static void run_group(Online *online, int first, int end);
-static void run_alone(Online *online, int number);
-static void note_finished(Online *online, int end);
-static void finish(Online *online);
-static const char *statement_text(const Online *online, int number);
-static Node *parse_statement(const char *text);
+static void go(DbmOnline *online);
+static void add_hint(const DbmOnline *online, ErrorData *error);
+static void begin(DbmOnline *online);
+static void check_finished_part(const DbmOnline *online);
+static void set_session(DbmOnline *online);
+static void replay_settings(DbmOnline *online, int end);
+static bool is_plain_set(const DbmOnline *online, int number);
+static bool may_commit_inside(const DbmOnline *online, const DbmStatement *statement);
+static int	end_of_group(const DbmOnline *online, int first);
+static void run_group(DbmOnline *online, int first, int end);
+static void run_alone(DbmOnline *online, int number);
+static void finish(DbmOnline *online);
 
 /*
  * Run and record it; in a transaction without anything in it, and there is one
@@ -72,7 +45,7 @@ static Node *parse_statement(const char *text);
 ErrorData *
 dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution)
 {
-	Online		online = {
+	DbmOnline	online = {
 		.run = run,
 		.migration = migration,
 		.label = {DBM_MIGRATION_REF(migration), migration->name, is_up, run->is_alone},
@@ -120,7 +93,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 
 /* Part of it may be done, and stays. */
 static void
-add_hint(const Online *online, ErrorData *error)
+add_hint(const DbmOnline *online, ErrorData *error)
 {
 	if (error->hint || online->script == NULL || (online->finished == 0 && online->nothing_done))
 		return;
@@ -132,7 +105,7 @@ add_hint(const Online *online, ErrorData *error)
 
 /* All statements that are not done yet. */
 static void
-go(Online *online)
+go(DbmOnline *online)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	int			next;
@@ -143,7 +116,7 @@ go(Online *online)
 	online->finished = next;
 	replay_settings(online, next);
 	if (online->halfway && online->halfway->started > 0)
-		next = settle(online);
+		next = dbm_online_settle(online);
 	online->is_at_work = true;
 	while (next < online->script->nstatements)
 	{
@@ -166,7 +139,7 @@ go(Online *online)
  * script code is kept in a transaction, where it cannot SET ROLE.
  */
 static bool
-may_commit_inside(const Online *online, const DbmStatement *statement)
+may_commit_inside(const DbmOnline *online, const DbmStatement *statement)
 {
 	if (statement->kind != DBM_STATEMENT_SQL)
 		return false;
@@ -186,7 +159,7 @@ may_commit_inside(const Online *online, const DbmStatement *statement)
 
 /* Read the script, and say that it is begun. */
 static void
-begin(Online *online)
+begin(DbmOnline *online)
 {
 	DbmRun	   *run = online->run;
 	DbmTrust	trust;
@@ -216,7 +189,7 @@ begin(Online *online)
 
 /* Is what was done still the beginning of the script? */
 static void
-check_finished_part(const Online *online)
+check_finished_part(const DbmOnline *online)
 {
 	const DbmHalfway *halfway = online->halfway;
 	const char *ref = dbm_migration_literal(online->migration);
@@ -245,7 +218,7 @@ check_finished_part(const Online *online)
 
 /* A GUC nest level would end with the first commit: so these are the session's. */
 static void
-set_session(Online *online)
+set_session(DbmOnline *online)
 {
 	if (online->run->search_path)
 		(void) set_config_option("search_path", online->run->search_path, PGC_USERSET, PGC_S_SESSION,
@@ -258,7 +231,7 @@ set_session(Online *online)
 
 /* The SETs of the part that is done hold for the rest. */
 static void
-replay_settings(Online *online, int end)
+replay_settings(DbmOnline *online, int end)
 {
 	for (int i = 0; i < end; i++)
 		if (is_plain_set(online, i))
@@ -274,7 +247,7 @@ replay_settings(Online *online, int end)
 }
 
 static bool
-is_plain_set(const Online *online, int number)
+is_plain_set(const DbmOnline *online, int number)
 {
 	const DbmStatement *statement = &online->script->statements[number];
 	Node	   *tree;
@@ -282,157 +255,14 @@ is_plain_set(const Online *online, int number)
 	if (statement->kind != DBM_STATEMENT_SQL ||
 		(statement->tag != CMDTAG_SET && statement->tag != CMDTAG_RESET))
 		return false;
-	tree = parse_statement(statement_text(online, number));
+	tree = dbm_online_parse(dbm_online_statement(online, number));
 	return IsA(tree, VariableSetStmt) && !((VariableSetStmt *) tree)->is_local &&
 		((VariableSetStmt *) tree)->kind != VAR_SET_MULTI;
 }
 
-/*
- * Decide about the statement that was begun; returns where to go on.  It may
- * have another text now: then it must not have been done.
- */
-static int
-settle(Online *online)
-{
-	const DbmHalfway *halfway = online->halfway;
-	int			number = halfway->started - 1;
-	bool		is_there = number < online->script->nstatements;
-	const char *text = halfway->statement;
-	bool		has_changed;
-	Node	   *tree;
-	List	   *made;
-	DbmDecision decision;
-
-	if (text == NULL && !is_there)
-		raise_undecided(online, number, NIL);
-	if (text == NULL)
-		text = statement_text(online, number);
-	has_changed = !is_there || strcmp(text, statement_text(online, number)) != 0;
-	tree = parse_statement(text);
-	dbm_online_open(online->run);
-	decision = dbm_resume_decide(tree, halfway->indexes, &made);
-	if (has_changed && (decision == DBM_DECIDED_FINALIZE || decision == DBM_DECIDED_DONE))
-		raise_changed(online, number);
-	dbm_online_close();
-	switch (decision)
-	{
-		case DBM_UNDECIDED:
-			raise_undecided(online, number, made);
-			break;
-		case DBM_DECIDED_AGAIN:
-			drop_leftovers(online, made);
-			return number;
-		case DBM_DECIDED_FINALIZE:
-			run_text(online, psprintf("%s FINALIZE", dbm_resume_detach(tree)));
-			break;
-		case DBM_DECIDED_DONE:
-			break;
-	}
-	dbm_online_open(online->run);
-	note_finished(online, number + 1);
-	dbm_online_close();
-	return number + 1;
-}
-
-static void
-raise_changed(const Online *online, int number)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("statement %d of %s is done already and has changed", number + 1, dbm_label_text(&online->label)),
-			 errdetail("It was: %s", online->halfway->statement),
-			 errhint("Register the text again as it was, up to there; or have all of it run again: SELECT migrate.abandon(%s, 'the reason'%s);",
-					 dbm_migration_literal(online->migration),
-					 dbm_target_argument(&online->run->ext, false))));
-}
-
-/* "made" are indexes that it may have made. */
-static void
-raise_undecided(const Online *online, int number, List *made)
-{
-	StringInfoData detail;
-	const char *resume = psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
-								  dbm_migration_literal(online->migration),
-								  dbm_target_argument(&online->run->ext, false));
-	const char *text = online->halfway->statement;
-
-	if (text == NULL && number < online->script->nstatements)
-		text = statement_text(online, number);
-	initStringInfo(&detail);
-	if (text)
-		appendStringInfo(&detail, "It is: %s", text);
-	for (int i = 0; i < list_length(made); i++)
-		appendStringInfo(&detail, "\nThere is index %s now, which is %s.", dbm_relation_ref(list_nth_oid(made, i)),
-						 dbm_index_is_valid(list_nth_oid(made, i)) ? "valid" : "not valid");
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("statement %d of %s was interrupted, and the catalogs do not tell whether it was done",
-					number + 1, dbm_label_text(&online->label)),
-			 detail.len ? errdetail_internal("%s", detail.data) : 0,
-			 made ?
-			 errhint("If it was done: %s if not: DROP INDEX CONCURRENTLY %s; %s", resume,
-					 dbm_relation_ref(linitial_oid(made)), go_on(online)) :
-			 errhint("Look, and say it: %s or false", resume)));
-}
-
-/* The call that goes on with it. */
-static const char *
-go_on(const Online *online)
-{
-	return psprintf("CALL migrate.%s(%s);", online->label.is_up ? "run" : "run_rollback",
-					dbm_target_argument(&online->run->ext, true));
-}
-
-/*
- * Indexes that were not finished.  Somebody's build that is still at work holds
- * a lock on the table; it is none of ours, and is not touched.  Autovacuum holds
- * the same lock, and gives way to who waits for it.
- */
-static void
-drop_leftovers(Online *online, List *indexes)
-{
-	for (int i = 0; i < list_length(indexes); i++)
-	{
-		Oid			index = list_nth_oid(indexes, i);
-		Oid			table = IndexGetRelation(index, true);
-		char	   *ref = dbm_relation_ref(index);
-
-		if (!OidIsValid(table))
-			continue;
-		if (dbm_autovacuum_is_alone(table))
-			LockRelationOid(table, ShareUpdateExclusiveLock);
-		else if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("index %s is not valid, and another session is at work on its table", ref),
-					 errhint("Try again when it has ended: %s", go_on(online))));
-		dbm_transaction_next();
-		if (dbm_index_is_valid(index))
-			continue;
-		if (dbm_progress)
-			ereport(NOTICE,
-					(errmsg("dropping index %s, which was not finished", ref),
-					 errhidecontext(true)));
-		run_text(online, psprintf("DROP INDEX CONCURRENTLY %s", ref));
-	}
-}
-
-/* A statement of ours, as the caller. */
-static void
-run_text(Online *online, const char *sql)
-{
-	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
-	bool		has_committed;
-	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
-											  &has_committed);
-
-	if (error)
-		ReThrowError(error);
-}
-
 /* The statement behind this one, or behind the COMMIT of a group. */
 static int
-end_of_group(const Online *online, int first)
+end_of_group(const DbmOnline *online, int first)
 {
 	int			end = first;
 
@@ -447,7 +277,7 @@ end_of_group(const Online *online, int first)
  * subtransaction keeps the locks of the run if they fail.
  */
 static void
-run_group(Online *online, int first, int end)
+run_group(DbmOnline *online, int first, int end)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner;
@@ -465,7 +295,7 @@ run_group(Online *online, int first, int end)
 		dbm_execute_script(online->script, &online->label, &online->options, &part);
 		if (part.may_have_events)
 			dbm_execute_deferred_check(&online->label, online->run->cursors);
-		note_finished(online, end);
+		dbm_online_finished(online, end);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -490,11 +320,11 @@ run_group(Online *online, int first, int end)
 
 /* One that commits amid its work. */
 static void
-run_alone(Online *online, int number)
+run_alone(DbmOnline *online, int number)
 {
 	DbmRun	   *run = online->run;
-	const char *text = statement_text(online, number);
-	Node	   *tree = parse_statement(text);
+	const char *text = dbm_online_statement(online, number);
+	Node	   *tree = dbm_online_parse(text);
 	bool		has_committed;
 	DbmTrouble *trouble;
 	ErrorData  *error;
@@ -516,25 +346,16 @@ run_alone(Online *online, int number)
 	}
 
 	dbm_online_open(run);
-	trouble = dbm_resume_check(tree, indexes, go_on(online));
+	trouble = dbm_resume_check(tree, indexes, dbm_online_go_on(online));
 	if (trouble)
 	{
 		online->execution->failed_statement = number + 1;
 		online->execution->failed_line = online->script->statements[number].line;
 		dbm_trouble_throw(trouble);
 	}
-	note_finished(online, number + 1);
+	dbm_online_finished(online, number + 1);
 	dbm_online_close();
 	online->execution->statements++;
-}
-
-/* In a transaction, which may have SPI connected or not. */
-static void
-note_finished(Online *online, int end)
-{
-	dbm_halfway_finished(&online->run->ext, online->migration->id, end,
-						 dbm_online_text_sha256(online->script, end));
-	online->finished = end;
 }
 
 /* Of the text up to the end of a statement (counted from 1), in UTF-8. */
@@ -550,7 +371,7 @@ dbm_online_text_sha256(const DbmScript *script, int end)
 
 /* It is in force, or undone. */
 static void
-finish(Online *online)
+finish(DbmOnline *online)
 {
 	DbmRun	   *run = online->run;
 	DbmHistoryEntry entry = {
@@ -575,16 +396,25 @@ finish(Online *online)
 	dbm_online_close();
 }
 
-static const char *
-statement_text(const Online *online, int number)
+/* In a transaction, which may have SPI connected or not. */
+void
+dbm_online_finished(DbmOnline *online, int end)
+{
+	dbm_halfway_finished(&online->run->ext, online->migration->id, end,
+						 dbm_online_text_sha256(online->script, end));
+	online->finished = end;
+}
+
+const char *
+dbm_online_statement(const DbmOnline *online, int number)
 {
 	const DbmStatement *statement = &online->script->statements[number];
 
 	return pnstrdup(online->script->text + statement->start, statement->len);
 }
 
-static Node *
-parse_statement(const char *text)
+Node *
+dbm_online_parse(const char *text)
 {
 	return linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT))->stmt;
 }
