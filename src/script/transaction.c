@@ -15,6 +15,7 @@
 #include "pgstat.h"
 #include "storage/proc.h"
 #include "tcop/pquery.h"
+#include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
@@ -30,6 +31,8 @@ dbm_transaction_start(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
+	/* from 18 on its end goes back to this one, which must be there then */
+	MemoryContextSwitchTo(MessageContext ? MessageContext : TopMemoryContext);
 	/* now() and the statistics are for each transaction, not for the CALL */
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
