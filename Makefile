@@ -40,7 +40,7 @@ endif
 
 $(OBJS): $(OUR_HEADERS) dbmigrate.control
 
-.PHONY: demo test lint indent attack adoption matrix bench corpus
+.PHONY: demo test lint indent attack torture adoption matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
@@ -54,6 +54,9 @@ indent:
 # The attacks of make test with everything that can be planted and swapped.
 attack:
 	@DBMIGRATE_ATTACK=all SUITES=tap PROVE_TESTS='test/t/02*.pl' test/private.sh test/suites.sh
+# make torture KILLS=300: online runs that are killed at random moments
+torture:
+	@test/private.sh test/torture.sh $(KILLS)
 # Needs Node.js and npm: other tools stop half way, dbmigrate goes on.
 adoption:
 	@test/adoption/start.sh

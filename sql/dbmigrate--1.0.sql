@@ -230,7 +230,7 @@ CREATE TABLE migrate.history (
 );
 COMMENT ON TABLE migrate.history IS 'what happened, in order; rows are added and never changed';
 COMMENT ON COLUMN migrate.history.run IS 'one call of apply, rollback, redo, ...';
-COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, manage, mark_applied, mark_pending, amend, adopt, forget or failed';
+COMMENT ON COLUMN migrate.history.action IS 'apply, rollback, baseline, manage, mark_applied, mark_pending, amend, adopt, forget, resume, abandon, retry or failed';
 COMMENT ON COLUMN migrate.history.migration IS 'migrate.migration.id; NULL if the row is about no single one';
 COMMENT ON COLUMN migrate.history.rows IS 'rows inserted, updated, deleted, merged or copied by the script';
 COMMENT ON COLUMN migrate.history.wal_bytes IS 'write-ahead log written by the script';
@@ -247,6 +247,57 @@ CREATE TABLE migrate.target_schema (
 COMMENT ON TABLE migrate.target_schema IS 'how the last run left each target schema';
 COMMENT ON COLUMN migrate.target_schema.held_objects IS 'something was in it; if nothing is now, it was emptied, or dropped and made again';
 
+CREATE TABLE migrate.progress (
+    target_schema   text COLLATE "C" NOT NULL,
+    project         text COLLATE "C" NOT NULL,
+    id              text COLLATE "C" NOT NULL,
+    direction       text NOT NULL,
+    statements      integer NOT NULL,
+    finished        integer NOT NULL DEFAULT 0,
+    finished_sha256 bytea,
+    started         integer,
+    statement       text,
+    indexes         text[],
+    run             bigint NOT NULL,
+    began_at        timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    changed_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    sqlstate        text,
+    message         text,
+    CONSTRAINT progress_pkey PRIMARY KEY (target_schema, project, id),
+    CONSTRAINT progress_direction_check CHECK (direction OPERATOR(pg_catalog.=) 'up' OR direction OPERATOR(pg_catalog.=) 'down')
+);
+COMMENT ON TABLE migrate.progress IS 'online migrations that are begun and not finished: how far each has come';
+COMMENT ON COLUMN migrate.progress.direction IS 'up or down: which script';
+COMMENT ON COLUMN migrate.progress.statements IS 'number of statements in the script when it began, BEGIN and COMMIT included';
+COMMENT ON COLUMN migrate.progress.finished IS 'how many of them are done';
+COMMENT ON COLUMN migrate.progress.finished_sha256 IS 'SHA-256 of the text up to there, which must not change any more';
+COMMENT ON COLUMN migrate.progress.started IS 'the statement that was begun last, if it is not known to be done';
+COMMENT ON COLUMN migrate.progress.statement IS 'its text';
+COMMENT ON COLUMN migrate.progress.indexes IS 'the indexes that its table had before';
+COMMENT ON COLUMN migrate.progress.sqlstate IS 'how it failed; NULL if it was not told, or is at work';
+
+CREATE TABLE migrate.run (
+    number           bigint NOT NULL,
+    procedure        text NOT NULL,
+    target_schema    text NOT NULL,
+    project          text NOT NULL,
+    session_username text NOT NULL,
+    username         text NOT NULL,
+    application_name text,
+    client_addr      inet,
+    began_at         timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ended_at         timestamptz,
+    migrations       bigint,
+    sqlstate         text,
+    message          text,
+    CONSTRAINT run_pkey PRIMARY KEY (number)
+);
+COMMENT ON TABLE migrate.run IS 'calls of the procedures, which commit as they go';
+COMMENT ON COLUMN migrate.run.number IS 'as in migrate.history.run';
+COMMENT ON COLUMN migrate.run.ended_at IS 'NULL while it is at work, or if it was interrupted';
+COMMENT ON COLUMN migrate.run.migrations IS 'how many were finished';
+COMMENT ON COLUMN migrate.run.sqlstate IS 'how it failed; NULL if it did not';
+
 CREATE SEQUENCE migrate.run_seq;
 COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
 
@@ -256,6 +307,8 @@ SELECT pg_catalog.pg_extension_config_dump('migrate.approval', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.applied', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.target_schema', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.progress', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.run', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
 
@@ -313,6 +366,12 @@ CREATE TYPE migrate.migration_state AS (
 );
 COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns; internal';
 
+CREATE FUNCTION migrate.is_online_run_active()
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_is_online_run_active';
+COMMENT ON FUNCTION migrate.is_online_run_active() IS 'does some session run online statements? internal';
+
 CREATE FUNCTION migrate.state(schema text, project text)
 RETURNS SETOF migrate.migration_state
 LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -332,7 +391,11 @@ BEGIN ATOMIC
            coalesce(m.version_key, m.baseline_key, a.version_key) AS version_key,
            coalesce(m.name, a.name) AS name,
            CASE
-               WHEN a.state <> 'applied' THEN a.state
+               WHEN g.id IS NOT NULL THEN
+                    CASE WHEN migrate.is_online_run_active()
+                              AND g.run = (SELECT max(r.number) FROM migrate.run r) THEN 'running'
+                         WHEN g.sqlstate IS NOT NULL THEN 'failed'
+                         ELSE 'interrupted' END
                WHEN m.id IS NULL THEN CASE WHEN a.baseline THEN 'applied' ELSE 'missing' END
                WHEN m.altered THEN 'changed'
                WHEN a.id IS NOT NULL AND (m.version_key IS NOT NULL OR m.baseline_key IS NOT NULL
@@ -373,7 +436,8 @@ BEGIN ATOMIC
                    p.environments IS NULL
                    OR coalesce(lower(migrate.environment()) = ANY (lower(p.environments::text)::text[]), false) AS runs_here
               FROM migrate.migration p WHERE p.project = $2) m
-      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2) a ON a.id = m.id) s;
+      FULL JOIN (SELECT * FROM migrate.applied p WHERE p.target_schema = $1 AND p.project = $2) a ON a.id = m.id
+      LEFT JOIN migrate.progress g ON g.target_schema = $1 AND g.project = $2 AND g.id = coalesce(m.id, a.id)) s;
 END;
 COMMENT ON FUNCTION migrate.state(text, text) IS 'every known migration with its state; internal, use migrate.status()';
 
@@ -527,6 +591,79 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_redo';
 COMMENT ON FUNCTION migrate.redo(integer, text, text, text, text) IS
     'roll back the migrations applied last and apply exactly those again: version, name, action, statements, rows, duration';
+
+--
+-- Running with a transaction for each migration
+--
+
+CREATE PROCEDURE migrate.run(
+    steps integer DEFAULT NULL,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    project text DEFAULT '',
+    INOUT migrations bigint DEFAULT NULL,
+    INOUT newest text DEFAULT NULL,
+    INOUT run bigint DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'dbmigrate_run';
+COMMENT ON PROCEDURE migrate.run(integer, text, text, text, bigint, text, bigint) IS
+    'run all pending migrations, or the next few, each in a transaction of its own; online ones, too';
+
+CREATE PROCEDURE migrate.run_to(
+    target_version text,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    project text DEFAULT '',
+    INOUT migrations bigint DEFAULT NULL,
+    INOUT newest text DEFAULT NULL,
+    INOUT run bigint DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'dbmigrate_run_to';
+COMMENT ON PROCEDURE migrate.run_to(text, text, text, text, bigint, text, bigint) IS
+    'the same up to a version';
+
+CREATE PROCEDURE migrate.run_rollback(
+    steps integer DEFAULT 1,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    project text DEFAULT '',
+    INOUT migrations bigint DEFAULT NULL,
+    INOUT newest text DEFAULT NULL,
+    INOUT run bigint DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'dbmigrate_run_rollback';
+COMMENT ON PROCEDURE migrate.run_rollback(integer, text, text, text, text, bigint, text, bigint) IS
+    'undo the last migrations, each in a transaction of its own; online ones, too';
+
+CREATE PROCEDURE migrate.run_rollback_to(
+    target_version text,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    project text DEFAULT '',
+    INOUT migrations bigint DEFAULT NULL,
+    INOUT newest text DEFAULT NULL,
+    INOUT run bigint DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'dbmigrate_run_rollback_to';
+COMMENT ON PROCEDURE migrate.run_rollback_to(text, text, text, text, text, bigint, text, bigint) IS
+    'the same down to a version, which stays';
+
+CREATE FUNCTION migrate.resume(
+    version text, statement_was_done boolean, reason text, schema text DEFAULT '', project text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_resume';
+COMMENT ON FUNCTION migrate.resume(text, boolean, text, text, text) IS
+    'say of an interrupted online migration whether its last statement was done, so that the next run goes on';
+
+CREATE FUNCTION migrate.abandon(version text, reason text, schema text DEFAULT '', project text DEFAULT '')
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_abandon';
+COMMENT ON FUNCTION migrate.abandon(text, text, text, text) IS
+    'forget how far an interrupted online migration has come: it begins anew';
 
 --
 -- Knowing.  SECURITY DEFINER, so that EXECUTE is all a reader needs and no
@@ -695,7 +832,7 @@ COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text, boolean
 -- database's owner may look, or his pg_dump would fail.
 --
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA migrate FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA migrate FROM PUBLIC;
 GRANT USAGE ON SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL TABLES IN SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA migrate TO pg_database_owner;

@@ -20,6 +20,8 @@
 #include "parser/parser.h"
 #include "parser/scanner.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
 
@@ -194,6 +196,41 @@ dbm_is_wait(Node *stmt)
 	return false;
 #else
 	return IsA(stmt, WaitStmt);
+#endif
+}
+
+/* 18 dropped PortalRun()'s argument run_once. */
+#if PG_VERSION_NUM < 180000
+#define dbm_portal_run(portal, dest, completion) \
+	PortalRun(portal, FETCH_ALL, true, true, dest, dest, completion)
+#else
+#define dbm_portal_run(portal, dest, completion) \
+	PortalRun(portal, FETCH_ALL, true, dest, dest, completion)
+#endif
+
+/* 17 added LockHeldByMe()'s argument orstronger. */
+#if PG_VERSION_NUM < 170000
+#define dbm_lock_held_by_me(tag, mode) LockHeldByMe(tag, mode)
+#else
+#define dbm_lock_held_by_me(tag, mode) LockHeldByMe(tag, mode, false)
+#endif
+
+/* 17 calls the number of a backend by another name. */
+#if PG_VERSION_NUM < 170000
+#define dbm_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+#else
+#define dbm_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
+#endif
+
+/* All settings; 16 counts them in the same call. */
+static inline struct config_generic **
+dbm_all_settings(int *count)
+{
+#if PG_VERSION_NUM < 160000
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#else
+	return get_guc_variables(count);
 #endif
 }
 

@@ -39,6 +39,12 @@ int			dbm_out_of_order = DBM_OUT_OF_ORDER_ERROR;
 /* How long to wait for another run, in milliseconds. */
 int			dbm_lock_wait = 60000;
 
+/* How long a migration of a procedure waits for a lock, in milliseconds. */
+int			dbm_lock_timeout = 5000;
+
+/* How often it is tried again. */
+int			dbm_retries = 5;
+
 /* A NOTICE for each migration. */
 bool		dbm_progress = true;
 
@@ -113,6 +119,24 @@ _PG_init(void)
 							0, INT_MAX,
 							PGC_USERSET,
 							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbmigrate.lock_timeout",
+							"Sets how long a migration that a procedure runs waits for a lock of the server.",
+							"Online statements wait as lock_timeout says.  Zero does not limit it.",
+							&dbm_lock_timeout,
+							5000,
+							0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbmigrate.retries",
+							"Sets how often a procedure tries a migration again that did not get a lock.",
+							NULL,
+							&dbm_retries,
+							5,
+							0, 1000,
+							PGC_USERSET,
+							0,
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("dbmigrate.progress",
 							 "Sends a notice for each migration that was run.",

@@ -18,6 +18,7 @@ register  base script tables
 files     base script tables register
 run       base script tables
 adopt     base script tables files
+online    base script tables run
 ARROWS
 
 status=0

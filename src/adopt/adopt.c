@@ -338,6 +338,8 @@ record(DbmAdoption *adoption, const DbmToolRow *row, DbmLookupEntry *known)
 			adoption->run = dbm_history_next_run(&adoption->ext);
 		record.run = adoption->run;
 		dbm_applied_adopt(&adoption->ext, &record);
+		if (dbm_migration_is_half_done(&known->row.migration))
+			dbm_halfway_end(&adoption->ext, known->row.migration.id);
 	}
 	if (row->is_up_to)
 		adoption->baseline = row->canonical;

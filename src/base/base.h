@@ -172,9 +172,24 @@ typedef struct DbmWait
 	LOCKMODE	mode;
 	const char *failure;		/* message of the error */
 	const char *notice;			/* when the waiting begins */
+	LOCKTAG		gives_up_for;	/* another lock that ends the wait, or zero */
 } DbmWait;
 
+/* What is said of it. */
+typedef struct DbmWaitText
+{
+	const char *failure;
+	const char *notice;
+	const char *holder;
+	const char *hint;
+} DbmWaitText;
+
 extern void dbm_wait_for_lock(const DbmExtension *ext, const DbmWait *wait);
+extern void dbm_wait_a_moment(void);
+extern void dbm_wait_describe(const DbmExtension *ext, const DbmWait *wait, DbmWaitText *text);
+extern void dbm_wait_notice(const DbmWaitText *text);
+pg_noreturn extern void dbm_wait_give_up(const DbmWaitText *text);
+extern bool dbm_lock_is_held_by_others(const LOCKTAG *tag);
 
 /* caller.c */
 
@@ -186,6 +201,16 @@ extern void dbm_run_finished(void);
 
 /* lock.c */
 
+typedef enum DbmLock
+{
+	DBM_LOCK_RUN,				/* of whoever decides what is run */
+	DBM_LOCK_ONLINE				/* of whoever runs online statements */
+} DbmLock;
+
 extern void dbm_lock_for_run(const DbmExtension *ext);
+extern bool dbm_lock_take(const DbmExtension *ext, DbmLock lock);
+extern void dbm_lock_release(const DbmExtension *ext, DbmLock lock);
+extern bool dbm_lock_is_held(const DbmExtension *ext, DbmLock lock);
+extern void dbm_lock_describe(const DbmExtension *ext, DbmWaitText *text);
 
 #endif							/* DBMIGRATE_BASE_H */

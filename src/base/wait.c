@@ -32,33 +32,91 @@ static const char *conflicting_modes(LOCKMODE mode);
 
 /*
  * Take a lock for the rest of the (sub)transaction; needs SPI to be connected.
- * Error 55P03 naming the holder after dbmigrate.lock_wait.
+ * Error 55P03 naming the holder after dbmigrate.lock_wait, or as soon as
+ * somebody holds wait->gives_up_for, if that is set.
  */
 void
 dbm_wait_for_lock(const DbmExtension *ext, const DbmWait *wait)
 {
 	TimestampTz start = GetCurrentTimestamp();
+	DbmWaitText text;
 	bool		told = false;
 
 	while (LockAcquire(&wait->tag, wait->mode, false, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), dbm_lock_wait))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg_internal("%s", wait->failure),
-					 errdetail_internal("%s", describe_holder(ext, wait)),
-					 errhint("Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';")));
-		if (!told && dbm_progress)
-			ereport(NOTICE,
-					(errmsg_internal("%s", wait->notice),
-					 errdetail_internal("%s", describe_holder(ext, wait))));
-		told = true;
+		bool		online = wait->gives_up_for.locktag_field1 != 0 &&
+			dbm_lock_is_held_by_others(&wait->gives_up_for);
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(POLL_INTERVAL, dbm_lock_wait), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		if (online || TimestampDifferenceExceeds(start, GetCurrentTimestamp(), dbm_lock_wait))
+		{
+			dbm_wait_describe(ext, wait, &text);
+			if (online)
+				text.hint = "It runs online migrations, which would wait for this statement.  Wait for it with CALL migrate.run(), or try again when it has ended.";
+			dbm_wait_give_up(&text);
+		}
+		if (!told && dbm_progress)
+		{
+			dbm_wait_describe(ext, wait, &text);
+			dbm_wait_notice(&text);
+		}
+		told = true;
+		dbm_wait_a_moment();
 	}
+}
+
+/* Until the next look; error if the wait is cancelled. */
+void
+dbm_wait_a_moment(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Min(POLL_INTERVAL, dbm_lock_wait), PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* All that there is to say of a wait, in the current memory context. */
+void
+dbm_wait_describe(const DbmExtension *ext, const DbmWait *wait, DbmWaitText *text)
+{
+	text->failure = pstrdup(wait->failure);
+	text->notice = wait->notice;
+	text->holder = describe_holder(ext, wait);
+	text->hint = "Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';";
+}
+
+void
+dbm_wait_notice(const DbmWaitText *text)
+{
+	ereport(NOTICE,
+			(errmsg_internal("%s", text->notice),
+			 errdetail_internal("%s", text->holder)));
+}
+
+/* Error 55P03. */
+void
+dbm_wait_give_up(const DbmWaitText *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg_internal("%s", text->failure),
+			 errdetail_internal("%s", text->holder),
+			 errhint("%s", text->hint)));
+}
+
+/* Does another session hold a lock, in ExclusiveLock? */
+bool
+dbm_lock_is_held_by_others(const LOCKTAG *tag)
+{
+	VirtualTransactionId *holders;
+	int			count;
+
+	/*
+	 * a look only: a lock of ours, however short, could hinder the next
+	 * holder
+	 */
+	holders = GetLockConflicts(tag, RowShareLock, &count);
+	pfree(holders);
+	return count > 0;
 }
 
 /* A sentence on who is in the way: pid, user, since when; or the gid. */

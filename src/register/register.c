@@ -23,6 +23,7 @@
 
 static void name_argument(FunctionCallInfo fcinfo, DbmRegistration *wanted);
 static void check_names(const DbmRegistration *wanted);
+static void check_not_half_done(const DbmExtension *ext, const DbmStored *stored);
 static const char *still_applied(const DbmExtension *ext, const DbmStored *stored);
 static DbmStored *stored_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg);
 static char *fresh_version(pg_time_t when);
@@ -124,6 +125,7 @@ dbmigrate_remove(PG_FUNCTION_ARGS)
 	dbm_extension_check_project(&ext);
 	dbm_lock_for_run(&ext);
 	stored = stored_argument(&ext, fcinfo, 0);
+	check_not_half_done(&ext, stored);
 	if (stored->is_applied)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -256,6 +258,24 @@ check_names(const DbmRegistration *wanted)
 		dbm_check_no_control("file_name", wanted->file_name);
 	if (wanted->environments)
 		dbm_check_no_control("environments", dbm_environments_text(wanted->environments));
+}
+
+/* How far it has come would be known of nothing. */
+static void
+check_not_half_done(const DbmExtension *ext, const DbmStored *stored)
+{
+	DbmExtension there = *ext;
+	bool		is_up;
+
+	there.target = dbm_halfway_anywhere(ext, stored->id, &is_up);
+	if (there.target)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s is half %s and cannot be forgotten", stored->version,
+						is_up ? "applied" : "rolled back"),
+				 errhint("Go on with that: CALL migrate.%s(%s); or first forget how far it has come: SELECT migrate.abandon(%s, 'the reason'%s);",
+						 is_up ? "run" : "run_rollback", dbm_target_argument(&there, true),
+						 dbm_literal(stored->version), dbm_target_argument(&there, false))));
 }
 
 /* What to do first about a migration that is to be removed. */

@@ -14,7 +14,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/memutils.h"
 
 #include "run/run.h"
@@ -31,8 +30,6 @@ static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, in
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
 static void apply_pending(Call *call, int64 steps, Datum up_to, const char *version);
-static void notice_newer(const DbmExtension *ext, Datum up_to, const char *version);
-static void notice_skipped(const DbmExtension *ext, Datum up_to);
 static void roll_back(Call *call, int64 steps, const char *version, Datum key);
 static void roll_back_list(Call *call, List *chosen);
 static void step(Call *call, const DbmMigration *migration, bool is_up);
@@ -116,14 +113,14 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	chosen = dbm_choose_applied(&call.run.ext, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
+	chosen = dbm_choose_applied(&call.run.ext, steps_argument(fcinfo, 0, false), NULL, (Datum) 0, false);
 	if (chosen != NIL)
 	{
 		List	   *repeatables = dbm_state_repeatables(&call.run.ext);
 
 		dbm_refuse_elsewhere(&call.run.ext, list_concat_copy(chosen, repeatables), list_length(chosen));
-		dbm_refuse_scripts(&call.run.ext, chosen, true);
-		dbm_refuse_scripts(&call.run.ext, repeatables, true);
+		dbm_refuse_scripts(&call.run.ext, chosen, true, false);
+		dbm_refuse_scripts(&call.run.ext, repeatables, true, false);
 		dbm_run_begin(&call.run);
 		roll_back_list(&call, chosen);
 		for (int i = list_length(chosen) - 1; i >= 0; i--)
@@ -200,18 +197,15 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 			dbm_migration_missing(ext, version);
 	}
 	if (dbm_state_all_applied(ext) ||
-		dbm_choose_pending(ext, steps, up_to, false) == NIL)
+		dbm_choose_pending(ext, steps, up_to, false, false) == NIL)
 	{
 		dbm_refuse_count(ext, steps, 0, "pending", "apply_to");
-		if (target && target->is_applied)
-			notice_newer(ext, up_to, version);
-		else if (target)
-			notice_skipped(ext, up_to);
+		dbm_notice_nothing(ext, target, up_to, version);
 		return;
 	}
 
 	dbm_lock_for_run(ext);
-	chosen = dbm_choose_pending(ext, steps, up_to, true);
+	chosen = dbm_choose_pending(ext, steps, up_to, true, false);
 	dbm_refuse_count(ext, steps, list_length(chosen), "pending", "apply_to");
 	if (chosen == NIL)
 		return;
@@ -223,51 +217,14 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 		step(call, lfirst(lc), true);
 	dbm_run_end(&call->run);
 	if (steps == DBM_ALL_STEPS)
-		notice_skipped(ext, up_to);
-}
-
-/* Asked to apply up to a version that is behind us: that is no way back. */
-static void
-notice_newer(const DbmExtension *ext, Datum up_to, const char *version)
-{
-	char	   *newest = dbm_state_newest(ext);
-
-	if (newest && dbm_progress &&
-		!datumIsEqual(PointerGetDatum(dbm_version_parse(newest)), up_to, false, -1))
-		ereport(NOTICE,
-				(errmsg("nothing to apply up to version %s, the newest applied is %s",
-						version, newest),
-				 errhint("To go back: SELECT * FROM migrate.rollback_to(%s%s);", dbm_literal(version),
-						 dbm_target_argument(ext, false))));
-}
-
-/* Nothing is left out without a word. */
-static void
-notice_skipped(const DbmExtension *ext, Datum up_to)
-{
-	ListCell   *lc;
-
-	if (!dbm_progress)
-		return;
-	foreach(lc, dbm_state_to_apply(ext, up_to))
-	{
-		DbmMigration *migration = lfirst(lc);
-
-		if (migration->is_wanted && migration->state == DBM_STATE_SKIPPED)
-			ereport(NOTICE,
-					(errmsg("skipped migration %s%s%s%s, which is limited to other environments",
-							DBM_MIGRATION_REF(migration),
-							migration->name[0] ? " \"" : "", migration->name,
-							migration->name[0] ? "\"" : ""),
-					 errhidecontext(true)));
-	}
+		dbm_notice_skipped(ext, up_to);
 }
 
 /* Roll back the last few, or what was applied after a version. */
 static void
 roll_back(Call *call, int64 steps, const char *version, Datum key)
 {
-	List	   *chosen = dbm_choose_applied(&call->run.ext, steps, version, key);
+	List	   *chosen = dbm_choose_applied(&call->run.ext, steps, version, key, false);
 
 	if (chosen == NIL)
 		return;

@@ -18,16 +18,18 @@ static void check_not_in_baseline(const DbmExtension *ext, const char *version);
 /*
  * The pending migrations asked for, in the order in which they are to run: at
  * most "steps" (or DBM_ALL_STEPS), up to the version "up_to" (numeric[]) if it
- * is not 0.  What is wrong with them is an error if "check".
+ * is not 0.  What is wrong with them is an error if "check"; online scripts are
+ * wrong unless "may_commit".
  */
 List *
-dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check)
+dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check, bool may_commit)
 {
 	List	   *known = dbm_state_to_apply(ext, up_to);
 	List	   *chosen = NIL;
 	ListCell   *lc;
 
 	dbm_refuse_changed(ext, known);
+	dbm_refuse_half_undone(ext, known);
 	foreach(lc, known)
 	{
 		DbmMigration *migration = lfirst(lc);
@@ -39,7 +41,7 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
 	if (check)
 	{
 		dbm_refuse_out_of_order(ext, chosen);
-		dbm_refuse_scripts(ext, chosen, true);
+		dbm_refuse_scripts(ext, chosen, true, may_commit);
 	}
 	return chosen;
 }
@@ -50,7 +52,8 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
  * another run may have applied it anew.
  */
 List *
-dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Datum key)
+dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Datum key,
+				   bool may_commit)
 {
 	List	   *chosen;
 
@@ -65,8 +68,10 @@ dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Da
 									position_of(ext, version, key));
 	dbm_refuse_count(ext, steps, list_length(chosen), "applied", "rollback_to");
 	dbm_refuse_changed(ext, chosen);
+	if (chosen != NIL)
+		dbm_refuse_half_applied(ext, dbm_state_to_apply(ext, (Datum) 0));
 	dbm_refuse_without_down(ext, chosen);
-	dbm_refuse_scripts(ext, chosen, false);
+	dbm_refuse_scripts(ext, chosen, false, may_commit);
 	return chosen;
 }
 

@@ -73,6 +73,8 @@ dbmigrate_baseline(PG_FUNCTION_ARGS)
 	{
 		record.migration = lfirst(lc);
 		dbm_applied_add(&request.ext, &record);
+		if (dbm_migration_is_half_done(record.migration))
+			dbm_halfway_end(&request.ext, record.migration->id);
 		count++;
 	}
 	dbm_extension_close();
@@ -111,6 +113,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 	record.reason = dbm_reason_argument(fcinfo, 1);
 	begin_request(&request, fcinfo, "migrate.mark_applied()", 2);
 	record.migration = known_migration(&request);
+	dbm_refuse_half_undone(&request.ext, list_make1(unconstify(DbmMigration *, record.migration)));
 	if (record.migration->is_applied && !record.migration->to_run)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -126,6 +129,7 @@ dbmigrate_mark_applied(PG_FUNCTION_ARGS)
 	dbm_refuse_changed(&request.ext, list_make1(unconstify(DbmMigration *, record.migration)));
 	record.run = dbm_history_next_run(&request.ext);
 	dbm_applied_add(&request.ext, &record);
+	dbm_halfway_end(&request.ext, record.migration->id);
 	dbm_extension_close();
 	PG_RETURN_VOID();
 }
@@ -144,10 +148,14 @@ dbmigrate_mark_pending(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is not applied", request.version),
+				 dbm_migration_is_half_done(record.migration) ?
+				 errhint("Forget how far it has come: SELECT migrate.abandon(%s, 'the reason'%s);",
+						 dbm_migration_literal(record.migration), dbm_target_argument(&request.ext, false)) :
 				 errhint("See what is applied with: SELECT * FROM migrate.status(%s);",
 						 dbm_target_argument(&request.ext, true))));
 	record.run = dbm_history_next_run(&request.ext);
 	dbm_applied_remove(&request.ext, &record);
+	dbm_halfway_end(&request.ext, record.migration->id);
 	check_not_below_baseline(&request);
 	dbm_extension_close();
 	PG_RETURN_VOID();
@@ -183,6 +191,7 @@ dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 	DbmExtension ext;
 	DbmHistoryEntry record = {.action = "forget"};
 	const char *schema;
+	bool		was_half_done;
 	int64		count;
 
 	record.reason = dbm_reason_argument(fcinfo, 1);
@@ -199,7 +208,8 @@ dbmigrate_forget_schema(PG_FUNCTION_ARGS)
 	dbm_lock_for_run(&ext);
 	record.run = dbm_history_next_run(&ext);
 	count = dbm_applied_forget(&ext, &record);
-	if (!dbm_lost_schema_forget(&ext) && count == 0)
+	was_half_done = dbm_halfway_forget(&ext);
+	if (!dbm_lost_schema_forget(&ext) && !was_half_done && count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("nothing is recorded for schema \"%s\"", schema),

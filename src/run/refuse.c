@@ -31,6 +31,8 @@ static void refuse_roles(const DbmExtension *ext, List *chosen, bool is_up);
 static char *list_offenders(List *migrations, bool is_up, Offends offends, int *count,
 							DbmMigration **first);
 static bool is_changed(const DbmMigration *migration, bool is_up);
+static bool is_half_undone(const DbmMigration *migration, bool is_up);
+static bool is_half_applied(const DbmMigration *migration, bool is_up);
 static bool is_out_of_order(const DbmMigration *migration, bool is_up);
 static bool is_elsewhere(const DbmMigration *migration, bool is_up);
 static bool is_without_up(const DbmMigration *migration, bool is_up);
@@ -88,6 +90,45 @@ dbm_refuse_changed(const DbmExtension *ext, List *migrations)
 			 errhint("Register the migration again with migrate.add().")));
 }
 
+/* What a run has begun to roll back, and has not finished. */
+void
+dbm_refuse_half_undone(const DbmExtension *ext, List *migrations)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(migrations, true, is_half_undone, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration is half rolled back", "%d migrations are half rolled back",
+						   count, count),
+			 errdetail("Half rolled back: %s.", offenders),
+			 errhint("Go on with that: CALL migrate.run_rollback(%s); or, if it is in force as a whole: SELECT migrate.abandon(%s, 'the reason'%s);",
+					 dbm_target_argument(ext, true), dbm_migration_literal(first),
+					 dbm_target_argument(ext, false))));
+}
+
+/* What is before it is not rolled back while it stands upon that. */
+void
+dbm_refuse_half_applied(const DbmExtension *ext, List *migrations)
+{
+	int			count;
+	DbmMigration *first;
+	char	   *offenders = list_offenders(migrations, true, is_half_applied, &count, &first);
+
+	if (count == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d migration is half applied", "%d migrations are half applied", count, count),
+			 errdetail("Half applied: %s.", offenders),
+			 errhint("Go on with that: CALL migrate.run(%s); or, when what it did is undone: SELECT migrate.abandon(%s, 'the reason'%s);",
+					 dbm_target_argument(ext, true), dbm_migration_literal(first),
+					 dbm_target_argument(ext, false))));
+}
+
 /* Pending migrations older than the newest applied one, unless allowed. */
 void
 dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen)
@@ -112,12 +153,13 @@ dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen)
 }
 
 /*
- * All that can be wrong with the scripts that are to be run.  Whose they are
+ * All that can be wrong with the scripts that are to be run; that they have to
+ * commit only where the caller cannot ("may_commit").  Whose they are
  * counts once they have been read: what could not be read before may hold
  * anything.
  */
 void
-dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
+dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_commit)
 {
 	int			count;
 	DbmMigration *first;
@@ -129,16 +171,15 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up)
 	refuse_roles(ext, chosen, is_up);
 
 	offenders = list_offenders(chosen, is_up, is_online, &count, &first);
-	if (count > 0)
+	if (count > 0 && !may_commit)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg_plural("%d migration must run outside a transaction block",
 							   "%d migrations must run outside a transaction block",
 							   count, count),
 				 errdetail("Online: %s.", offenders),
-				 errhint("Use CALL migrate.run() where the installed version has it.  Until then run its statements by hand and record that: SELECT migrate.%s(%s, 'run by hand'%s);",
-						 is_up ? "mark_applied" : "mark_pending", dbm_migration_literal(first),
-						 dbm_target_argument(ext, false))));
+				 errhint("Commit after each migration: CALL migrate.%s(%s);", is_up ? "run" : "run_rollback",
+						 dbm_target_argument(ext, true))));
 
 	offenders = list_offenders(chosen, is_up, is_without_up, &count, &first);
 	if (count > 0)
@@ -405,6 +446,19 @@ is_changed(const DbmMigration *migration, bool is_up)
 }
 
 static bool
+is_half_undone(const DbmMigration *migration, bool is_up)
+{
+	/* a repeatable one is never rolled back, but run again */
+	return migration->is_applied && migration->version_key != 0 && dbm_migration_is_half_done(migration);
+}
+
+static bool
+is_half_applied(const DbmMigration *migration, bool is_up)
+{
+	return dbm_migration_is_half_done(migration) && !is_half_undone(migration, is_up);
+}
+
+static bool
 is_out_of_order(const DbmMigration *migration, bool is_up)
 {
 	return migration->state == DBM_STATE_OUT_OF_ORDER;
@@ -425,7 +479,7 @@ is_without_up(const DbmMigration *migration, bool is_up)
 static bool
 is_online(const DbmMigration *migration, bool is_up)
 {
-	return script_info(migration, is_up)->online;
+	return script_info(migration, is_up)->online || dbm_migration_is_half_done(migration);
 }
 
 static bool

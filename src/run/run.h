@@ -15,12 +15,20 @@
 extern void dbm_refuse_unconfirmed(const char *confirm);
 extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen);
-extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up);
+extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_commit);
+extern void dbm_refuse_half_undone(const DbmExtension *ext, List *migrations);
+extern void dbm_refuse_half_applied(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps);
 extern void dbm_refuse_without_down(const DbmExtension *ext, List *chosen);
 extern void dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, const char *what,
 							 const char *to);
 extern void dbm_refuse_unmanaged(const DbmExtension *ext);
+
+/* notices.c */
+
+extern void dbm_notice_nothing(const DbmExtension *ext, const DbmMigration *target, Datum up_to,
+							   const char *version);
+extern void dbm_notice_skipped(const DbmExtension *ext, Datum up_to);
 
 /* progress.c */
 
@@ -33,6 +41,7 @@ typedef struct DbmRun
 {
 	DbmExtension ext;
 	const char *search_path;	/* to set for each script, or NULL */
+	int			lock_timeout;	/* for each script, milliseconds; 0 leaves it */
 	int64		number;
 	List	   *cursors;		/* the caller's, see leftover.c */
 	bool		is_alone;		/* one script is all that is run */
@@ -44,13 +53,17 @@ extern void dbm_run_begin(DbmRun *run);
 extern void dbm_run_step(DbmRun *run, const DbmMigration *migration, bool is_up,
 						 DbmExecution *execution);
 extern void dbm_run_end(const DbmRun *run);
+extern DbmScript *dbm_run_read_script(const DbmRun *run, const DbmMigration *migration,
+									  const DbmLabel *label, DbmTrust *trust);
+extern void dbm_run_check_deferred(DbmRun *run);
 
 /* choose.c */
 
 #define DBM_ALL_STEPS (-1)
 
-extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check);
+extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check,
+								bool may_commit);
 extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
-								Datum key);
+								Datum key, bool may_commit);
 
 #endif							/* DBMIGRATE_RUN_H */

@@ -14,10 +14,6 @@
 
 #include "run/run.h"
 
-static DbmScript *read_trusted(const DbmRun *run, const DbmMigration *migration,
-							   const DbmLabel *label, DbmTrust *trust);
-static void check_deferred(DbmRun *run);
-
 /* Something is to be run: from here on it is a run of its own. */
 void
 dbm_run_begin(DbmRun *run)
@@ -42,16 +38,21 @@ dbm_run_step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecutio
 		.execution = execution,
 		.baseline = migration->is_baseline
 	};
+	DbmExecuteOptions options = {
+		.search_path = run->search_path,
+		.lock_timeout = run->lock_timeout,
+		.cursors = run->cursors
+	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate migration",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	DbmScript  *script;
 	DbmTrust	trust;
 
-	check_deferred(run);
-	script = read_trusted(run, migration, &label, &trust);
-	dbm_execute_script(script, &label, run->search_path, trust != DBM_TRUST_FULL, run->cursors,
-					   execution);
+	dbm_run_check_deferred(run);
+	script = dbm_run_read_script(run, migration, &label, &trust);
+	options.restricted = trust != DBM_TRUST_FULL;
+	dbm_execute_script(script, &label, &options, execution);
 	run->check_deferred = execution->may_have_events;
 	run->last = label;
 
@@ -75,8 +76,8 @@ dbm_run_end(const DbmRun *run)
 }
 
 /* The script as it is now, and how far it is trusted; 42501 if it is not. */
-static DbmScript *
-read_trusted(const DbmRun *run, const DbmMigration *migration, const DbmLabel *label, DbmTrust *trust)
+DbmScript *
+dbm_run_read_script(const DbmRun *run, const DbmMigration *migration, const DbmLabel *label, DbmTrust *trust)
 {
 	int			len;
 	char	   *text = dbm_state_read_script(&run->ext, migration, label->is_up, &len);
@@ -94,8 +95,8 @@ read_trusted(const DbmRun *run, const DbmMigration *migration, const DbmLabel *l
 }
 
 /* The next migration must not stumble over what the last one left to check. */
-static void
-check_deferred(DbmRun *run)
+void
+dbm_run_check_deferred(DbmRun *run)
 {
 	if (run->check_deferred)
 		dbm_execute_deferred_check(&run->last, run->cursors);

@@ -13,6 +13,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "script/internal.h"
 
@@ -66,6 +67,17 @@ dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 			 internalerrquery(query),
 			 internalerrposition(position),
 			 errcontext("%s, %s", dbm_label_text(label), place)));
+}
+
+/* A restricted script wanted to be somebody else than "user". */
+char *
+dbm_role_hint(Oid user)
+{
+	const char *name = GetUserNameFromId(user, true);
+	const char *stronger = GetUserNameFromId(dbm_stronger_user(), true);
+
+	return psprintf("The session began as \"%s\".  Log in as \"%s\" instead of SET ROLE; or a role that could become \"%s\" vouches for the script with migrate.approve(version, may_set_role => true).",
+					stronger, name, stronger);
 }
 
 /*
@@ -154,23 +166,18 @@ one_transaction_hint(int sqlerrcode, bool is_alone)
 			if (is_alone)
 				return "Make it two migrations: add the value in the first, use it in the second, and commit between them.";
 			return "All migrations of one call share a transaction.  "
-				"If an earlier migration adds the value, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
-				"or use CALL migrate.run() where the installed version has it; if this one does, make it two.";
+				"If an earlier migration adds the value: CALL migrate.run(); if this one does, make it two.";
 		case ERRCODE_OUT_OF_MEMORY:
 			if (is_alone)
 				return "A migration is one transaction: make several of it, each with its own.";
-			return "All migrations of one call share a transaction.  "
-				"To give each its own, repeat SELECT * FROM migrate.apply(1) outside a transaction block, "
-				"or use CALL migrate.run() where the installed version has it.";
+			return "All migrations of one call share a transaction.  To give each its own: CALL migrate.run();";
 		case ERRCODE_OBJECT_IN_USE:
 			return "A query, a cursor or deferred trigger events of the calling transaction use it.  "
-				"Call SELECT * FROM migrate.apply() as a statement of its own, outside a transaction block, "
-				"or use CALL migrate.run() where the installed version has it.";
+				"Call SELECT * FROM migrate.apply() as a statement of its own, outside a transaction block; or: CALL migrate.run();";
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
-			return "This cannot run inside the caller's transaction.  "
-				"Use CALL migrate.run() where the installed version has it; or run the statement by hand "
-				"and record it with SELECT migrate.mark_applied(version, reason).";
+			return "This cannot run inside a transaction.  "
+				"Register the migration as online, with migrate.add(..., online => true), and: CALL migrate.run();";
 		default:
 			return NULL;
 	}

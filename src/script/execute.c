@@ -34,23 +34,14 @@
 
 #include "script/internal.h"
 
-/* How much of a statement pg_stat_activity shows. */
-#define MAX_ACTIVITY 200
-#define MAX_LABEL 150
-
 /* A stretch of code that is not ours, and what is told about it while it runs. */
 typedef struct Section
 {
-	char	   *label;
-	const char *search_path;	/* to set, or NULL */
-	bool		restricted;		/* no SET ROLE */
-	List	   *cursors;		/* the caller's, see leftover.c */
-	DbmLeftover *leftover;
+	DbmPlace	place;
+	const DbmExecuteOptions *options;
 	bool		is_alone;		/* no other migration in this call */
-	DbmScript  *script;			/* or NULL */
+	DbmLeftover *leftover;
 	DbmExecution *execution;
-	int			current;		/* statement, from 0; -1 outside of statements */
-	char	   *sql;			/* the current one, NUL-terminated */
 } Section;
 
 static void run_section(Section *section, void (*body) (Section *));
@@ -60,41 +51,34 @@ static void run_statements(Section *section);
 static int64 run_statement(DbmScript *script, const DbmStatement *statement, const char *sql);
 static int64 rows_written(const DbmStatement *statement, int result);
 static void check_result(int result);
-static void check_strings(void);
-static void log_as_asked(const char *sql);
-static void show_activity(const Section *section);
-static void place_in_migration(void *arg);
 static bool is_about_role(const ErrorData *edata);
 static Datum names_of_schemas(List *oids);
 static void check_user(Oid user, Oid session_user);
 
 /*
- * Run a script.  Unqualified names go by "search_path" if that is not NULL.
- * If "restricted", SET ROLE and its relatives are refused, and nothing is
- * left behind that would run later without that restriction.  "cursors" are
- * the caller's; those that the script opens end with it.
+ * Run a script, or the part of it that "options" names.
  *
  * Needs SPI to be connected.  Errors are the server's own, with one line of
- * context.  On return the settings, the user and the security context are as
- * before; *execution says what was done.
+ * context; *execution then says where.  On return the settings (unless they are
+ * to be kept), the user and the security context are as before, and *execution
+ * says what was done.
  */
 void
-dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_path,
-				   bool restricted, List *cursors, DbmExecution *execution)
+dbm_execute_script(DbmScript *script, const DbmLabel *label, const DbmExecuteOptions *options,
+				   DbmExecution *execution)
 {
-	Section		section = {.script = script, .label = dbm_label_text(label)};
+	Section		section = {
+		.place = {.label = dbm_label_text(label), .script = script},
+		.options = options,
+		.is_alone = label->is_alone,
+		.execution = execution
+	};
 	TimestampTz start = GetCurrentTimestamp();
 	uint64		wal_start = pgWalUsage.wal_bytes;
 
 	memset(execution, 0, sizeof(DbmExecution));
-	section.execution = execution;
-	section.search_path = search_path;
-	section.restricted = restricted;
-	section.cursors = cursors;
-	section.is_alone = label->is_alone;
 	run_section(&section, run_script);
 
-	execution->statements = script->ncommands;
 	execution->wal_bytes = pgWalUsage.wal_bytes - wal_start;
 	execution->duration = GetCurrentTimestamp() - start;
 }
@@ -107,10 +91,10 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const char *search_
 void
 dbm_execute_deferred_check(const DbmLabel *label, List *cursors)
 {
+	DbmExecuteOptions options = {.restricted = dbm_session_is_lowered(), .cursors = cursors};
 	Section		section = {
-		.label = psprintf("deferred constraints after %s", dbm_label_text(label)),
-		.restricted = dbm_session_is_lowered(),
-		.cursors = cursors
+		.place = {.label = psprintf("deferred constraints after %s", dbm_label_text(label))},
+		.options = &options
 	};
 
 	run_section(&section, run_deferred_check);
@@ -125,28 +109,27 @@ run_section(Section *section, void (*body) (Section *))
 {
 	MemoryContext context = CurrentMemoryContext;
 	Oid			session_user = GetSessionUserId();
-	ErrorContextCallback callback;
+	const DbmExecuteOptions *options = section->options;
+	bool		keeps_role = options->keeps_settings && !options->restricted;
 	DbmUser		caller;
 	int			guc_level;
 
 	GetUserIdAndSecContext(&caller.id, &caller.sec_context);
-	section->current = -1;
-	callback.callback = place_in_migration;
-	callback.arg = section;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
+	dbm_place_enter(&section->place);
 	guc_level = NewGUCNestLevel();
 
 	dbm_script_running = true;
 	PG_TRY();
 	{
-		if (section->search_path)
-			dbm_pin("search_path", section->search_path);
+		if (options->search_path)
+			dbm_pin("search_path", options->search_path);
+		if (options->lock_timeout > 0)
+			dbm_pin("lock_timeout", psprintf("%d", options->lock_timeout));
 		if (!dbm_strings_are_standard())
 			dbm_pin("standard_conforming_strings", "on");
-		if (section->restricted)
+		if (options->restricted)
 			SetUserIdAndSecContext(caller.id, caller.sec_context | SECURITY_LOCAL_USERID_CHANGE);
-		section->leftover = dbm_leftover_begin(section->cursors, section->restricted);
+		section->leftover = dbm_leftover_begin(options->cursors, options->restricted);
 		body(section);
 		dbm_leftover_end(section->leftover,
 						 section->execution && section->execution->may_have_events);
@@ -163,21 +146,24 @@ run_section(Section *section, void (*body) (Section *))
 		/* the message must not go out in a client_encoding the script has set */
 		AtEOXact_GUC(false, guc_level);
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
-		if (section->restricted && is_about_role(edata))
-			edata->hint = psprintf("The session began as \"%s\".  Log in as \"%s\" instead of SET ROLE; or a role that could become \"%s\" vouches for the script with migrate.approve(version, may_set_role => true).",
-								   GetUserNameFromId(dbm_stronger_user(), true),
-								   GetUserNameFromId(caller.id, true),
-								   GetUserNameFromId(dbm_stronger_user(), true));
-		dbm_rethrow_shortened(edata, section->sql ? section->sql : "", section->is_alone);
+		if (options->restricted && is_about_role(edata))
+			edata->hint = dbm_role_hint(caller.id);
+		if (section->execution)
+			dbm_place_tell(&section->place, &section->execution->failed_statement,
+						   &section->execution->failed_line);
+		dbm_rethrow_shortened(edata, section->place.sql ? section->place.sql : "", section->is_alone);
 	}
 	PG_END_TRY();
 	dbm_script_running = false;
 
-	AtEOXact_GUC(false, guc_level);
-	SetUserIdAndSecContext(caller.id, caller.sec_context);
-	check_user(caller.id, session_user);
+	AtEOXact_GUC(options->keeps_settings, guc_level);
+	if (!keeps_role)
+	{
+		SetUserIdAndSecContext(caller.id, caller.sec_context);
+		check_user(caller.id, session_user);
+	}
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
-	error_context_stack = callback.previous;
+	dbm_place_leave(&section->place);
 	MemoryContextSwitchTo(context);
 }
 
@@ -202,38 +188,32 @@ run_deferred_check(Section *section)
 static void
 run_statements(Section *section)
 {
-	DbmScript  *script = section->script;
+	DbmPlace   *place = &section->place;
+	DbmScript  *script = place->script;
 	DbmExecution *execution = section->execution;
+	int			end = section->options->end > 0 ? section->options->end : script->nstatements;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate statement",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
-	for (int i = 0; i < script->nstatements; i++)
+	for (int i = section->options->first; i < end; i++)
 	{
 		const DbmStatement *statement = &script->statements[i];
-		char	   *end = script->text + statement->start + statement->len;
-		char		saved = *end;
 
 		if (statement->kind == DBM_STATEMENT_BEGIN || statement->kind == DBM_STATEMENT_COMMIT)
 			continue;
 
 		CHECK_FOR_INTERRUPTS();
-		section->current = i;
-		section->sql = script->text + statement->start;
-		*end = '\0';
-		show_activity(section);
-		check_strings();
-		log_as_asked(section->sql);
-		dbm_leftover_expect(section->leftover, section->sql);
-		execution->rows += run_statement(script, statement, section->sql);
+		dbm_place_statement(place, i);
+		dbm_leftover_expect(section->leftover, place->sql);
+		execution->rows += run_statement(script, statement, place->sql);
+		execution->statements++;
 		MemoryContextSwitchTo(context); /* SPI leaves its own */
 		dbm_leftover_take(section->leftover);
-		*end = saved;
-		section->sql = NULL;
+		dbm_place_statement_done(place);
 		execution->may_have_events |= statement->may_queue_events;
 		MemoryContextReset(context);
 	}
-	section->current = -1;
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
@@ -283,81 +263,6 @@ check_result(int result)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("statement cannot be run in a migration"),
 				 errdetail_internal("%s", SPI_result_code_string(result))));
-}
-
-/* The statement boundaries hold for standard strings only. */
-static void
-check_strings(void)
-{
-	if (!dbm_strings_are_standard())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a migration must not switch standard_conforming_strings off")));
-}
-
-/* log_statement knows only what the client sent; do the same for scripts. */
-static void
-log_as_asked(const char *sql)
-{
-	if (log_statement == LOGSTMT_NONE)
-		return;
-	if (log_statement != LOGSTMT_ALL)
-	{
-		List	   *trees = raw_parser(sql, RAW_PARSE_DEFAULT);
-
-		if (trees == NIL || GetCommandLogLevel(linitial(trees)) > log_statement)
-			return;
-	}
-	ereport(LOG,
-			(errmsg("statement: %s", sql),
-			 errhidestmt(true),
-			 errhidecontext(true)));
-}
-
-/* migration 003 "add_orders" (up), statement 2 of 5: CREATE TABLE ... */
-static void
-show_activity(const Section *section)
-{
-	char		text[MAX_ACTIVITY * 2];
-	int			label_len;
-	int			sql_len;
-
-	if (!pgstat_track_activities)
-		return;
-
-	/*
-	 * never amid a character: other sessions could not read their
-	 * pg_stat_activity
-	 */
-	label_len = pg_mbcliplen(section->label, strlen(section->label), MAX_LABEL);
-	sql_len = strnlen(section->sql, MAX_ACTIVITY);
-	sql_len = pg_mbcliplen(section->sql, sql_len, MAX_ACTIVITY - 1);
-	snprintf(text, sizeof(text), "%.*s, statement %d of %d: %.*s", label_len, section->label,
-			 section->current + 1, section->script->nstatements, sql_len, section->sql);
-	pgstat_report_activity(STATE_RUNNING, text);
-}
-
-static void
-place_in_migration(void *arg)
-{
-	Section    *section = arg;
-	int			position = geterrposition();
-
-	if (section->current < 0)
-	{
-		errcontext("%s", section->label);
-		return;
-	}
-
-	/* what SPI did not see, such as an error in a COPY statement */
-	if (position > 0 && section->sql)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(section->sql);
-	}
-	errcontext("%s, statement %d at line %d", section->label, section->current + 1,
-			   section->script->statements[section->current].line);
 }
 
 /*

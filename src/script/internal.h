@@ -9,6 +9,7 @@
 #define DBMIGRATE_SCRIPT_INTERNAL_H
 
 #include "catalog/objectaddress.h"
+#include "tcop/utility.h"
 
 #include "script/script.h"
 
@@ -75,6 +76,7 @@ extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
 
 /* errors.c */
 
+extern char *dbm_role_hint(Oid user);
 extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* runcopy.c */
@@ -100,6 +102,24 @@ extern List *dbm_temporary_objects(void);
 extern void dbm_temporary_refuse_strangers(void);
 extern void dbm_temporary_drop_new(List *before, CommandId began);
 
+/* place.c */
+
+typedef struct DbmPlace
+{
+	char	   *label;
+	DbmScript  *script;			/* or NULL */
+	int			current;		/* statement, from 0; -1 outside of statements */
+	char	   *sql;			/* the current one, NUL-terminated */
+	char		cut;			/* what was there */
+	ErrorContextCallback callback;
+} DbmPlace;
+
+extern void dbm_place_enter(DbmPlace *place);
+extern void dbm_place_leave(DbmPlace *place);
+extern void dbm_place_statement(DbmPlace *place, int number);
+extern void dbm_place_statement_done(DbmPlace *place);
+extern void dbm_place_tell(const DbmPlace *place, int *statement, int *line);
+
 /* leftover.c */
 
 typedef struct DbmLeftover DbmLeftover;
@@ -110,6 +130,13 @@ extern void dbm_leftover_expect(DbmLeftover *leftover, const char *sql);
 extern void dbm_leftover_take(DbmLeftover *leftover);
 extern void dbm_leftover_end(DbmLeftover *leftover, bool may_have_cursors);
 extern void dbm_leftover_abort(void);
+
+/* frozen.c */
+
+extern void dbm_frozen_begin(void);
+extern void dbm_frozen_end(void);
+extern void dbm_frozen_check(ProcessUtilityContext context, Node *statement);
+extern void dbm_frozen_explain(ErrorData *error);
 
 /* shadow.c */
 

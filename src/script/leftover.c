@@ -92,7 +92,10 @@ watch_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params,
 			  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	const char *name = watched && IsA(pstmt->utilityStmt, PrepareStmt) ?
+	const char *name;
+
+	dbm_frozen_check(context, pstmt->utilityStmt);
+	name = watched && IsA(pstmt->utilityStmt, PrepareStmt) ?
 		((PrepareStmt *) pstmt->utilityStmt)->name : NULL;
 
 	/* one of that name makes PREPARE fail, and is not the script's */

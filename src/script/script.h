@@ -107,11 +107,41 @@ typedef struct DbmExecution
 	int64		duration;		/* microseconds */
 	Datum		search_path;	/* text[], as current_schemas(true) gave it */
 	bool		may_have_events;	/* deferred trigger events, that is */
+	int			failed_statement;	/* from 1; 0 if none has */
+	int			failed_line;
 } DbmExecution;
 
+/* How a script is to be run. */
+typedef struct DbmExecuteOptions
+{
+	const char *search_path;	/* where unqualified names go; NULL leaves it */
+	bool		restricted;		/* no SET ROLE, and nothing is left behind
+								 * that would run later without that
+								 * restriction */
+	bool		keeps_settings; /* they stay for the next part of the script */
+	int			lock_timeout;	/* milliseconds; 0 leaves it */
+	int			first;			/* statements from here, counted from 0 */
+	int			end;			/* up to here and without this one; 0 is all */
+	List	   *cursors;		/* the caller's; those of the script end with
+								 * it */
+} DbmExecuteOptions;
+
 extern void dbm_execute_script(DbmScript *script, const DbmLabel *label,
-							   const char *search_path, bool restricted, List *cursors,
-							   DbmExecution *execution);
+							   const DbmExecuteOptions *options, DbmExecution *execution);
 extern void dbm_execute_deferred_check(const DbmLabel *label, List *cursors);
+
+/* transaction.c */
+
+extern void dbm_transaction_start(void);
+extern void dbm_transaction_commit(void);
+extern void dbm_transaction_abort(void);
+extern void dbm_transaction_next(void);
+extern void dbm_transaction_limit_statement(void);
+extern void dbm_transaction_rest(void);
+
+/* toplevel.c */
+
+extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number,
+										bool restricted, bool *has_committed);
 
 #endif							/* DBMIGRATE_SCRIPT_H */

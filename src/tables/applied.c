@@ -15,14 +15,19 @@
 
 #include "tables/tables.h"
 
-/* the parameters are those of add_record() */
-#define INSERT_HISTORY \
-	"INSERT INTO migrate.history (run, action, target_schema, migration, version, name," \
+/* the parameters of the values are those of add_record() */
+#define HISTORY_COLUMNS \
+	"run, action, target_schema, migration, version, name," \
 	" statements, rows, wal_bytes, duration, checksum, session_username, username, reason, search_path," \
-	" project, checksum_kind, application_name, client_addr, transaction_id)" \
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::pg_catalog.int2," \
+	" project, checksum_kind, application_name, client_addr, transaction_id"
+
+#define HISTORY_VALUES \
+	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::pg_catalog.int2," \
 	" pg_catalog.current_setting('application_name'), pg_catalog.inet_client_addr()," \
-	" pg_catalog.pg_current_xact_id())"
+	" pg_catalog.pg_current_xact_id()"
+
+#define INSERT_HISTORY \
+	"INSERT INTO migrate.history (" HISTORY_COLUMNS ") VALUES (" HISTORY_VALUES ")"
 
 static SPIPlanPtr plan_applied = NULL;
 static SPIPlanPtr plan_adopted = NULL;
@@ -49,6 +54,30 @@ dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record)
 
 	add_record(&params, ext, record);
 	dbm_query(ext, INSERT_HISTORY, &params, SPI_OK_INSERT);
+	dbm_query_expect_one_row("migrate.history");
+}
+
+/*
+ * A history row for what has failed, and how.  "execution" says where, if it
+ * came so far.
+ */
+void
+dbm_history_add_failure(const DbmExtension *ext, const DbmHistoryEntry *record,
+						const ErrorData *error, const DbmExecution *execution)
+{
+	DbmParams	params = {0};
+	bool		has_place = execution && execution->failed_statement > 0;
+
+	add_record(&params, ext, record);
+	dbm_param_text(&params, unpack_sql_state(error->sqlerrcode));
+	dbm_param_text(&params, error->message);
+	dbm_param(&params, INT4OID, Int32GetDatum(has_place ? execution->failed_statement : 0), !has_place);
+	dbm_param(&params, INT4OID, Int32GetDatum(has_place ? execution->failed_line : 0), !has_place);
+	dbm_query(ext,
+			  "INSERT INTO migrate.history (" HISTORY_COLUMNS
+			  ", sqlstate, message, failed_statement, failed_line)"
+			  " VALUES (" HISTORY_VALUES ", $18, $19, $20, $21)",
+			  &params, SPI_OK_INSERT);
 	dbm_query_expect_one_row("migrate.history");
 }
 

@@ -70,7 +70,9 @@ dbm_state_all_applied(const DbmExtension *ext)
 					"  WHERE m.project OPERATOR(pg_catalog.=) $2"
 					"  AND NOT m.id OPERATOR(pg_catalog.=) ANY (SELECT a.id FROM migrate.applied a"
 					"   WHERE a.target_schema OPERATOR(pg_catalog.=) $1 AND a.project OPERATOR(pg_catalog.=) $2"
-					"   AND a.state OPERATOR(pg_catalog.=) 'applied'))",
+					"   AND a.state OPERATOR(pg_catalog.=) 'applied'))"
+					" AND NOT EXISTS (SELECT FROM migrate.progress g WHERE g.target_schema OPERATOR(pg_catalog.=) $1"
+					"  AND g.project OPERATOR(pg_catalog.=) $2)",
 					&params, SPI_OK_SELECT);
 	return dbm_column_bool(0, 1);
 }
@@ -359,6 +361,14 @@ fetch_migration(uint64 row)
 	migration->down.sets_role = dbm_column_bool(row, COL_DOWN_SETS_ROLE);
 	migration->down.sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
 	return migration;
+}
+
+/* Is a row of migrate.progress about it? */
+bool
+dbm_migration_is_half_done(const DbmMigration *migration)
+{
+	return migration->state == DBM_STATE_RUNNING || migration->state == DBM_STATE_INTERRUPTED ||
+		migration->state == DBM_STATE_FAILED;
 }
 
 /* The state that migrate.state() calls by this name. */

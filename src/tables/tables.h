@@ -95,6 +95,7 @@ extern char *dbm_state_read_script(const DbmExtension *ext, const DbmMigration *
 								   bool is_up, int *len);
 extern bool dbm_state_has_applied(const DbmExtension *ext);
 extern char *dbm_state_applied_in(const DbmExtension *ext, const char *id);
+extern bool dbm_migration_is_half_done(const DbmMigration *migration);
 extern DbmState dbm_state_by_name(const char *name);
 extern const char *dbm_state_name(DbmState state);
 extern char *dbm_migration_literal(const DbmMigration *migration);
@@ -118,6 +119,8 @@ typedef struct DbmHistoryEntry
 extern Datum dbm_interval(int64 microseconds);
 extern int64 dbm_history_next_run(const DbmExtension *ext);
 extern void dbm_history_add(const DbmExtension *ext, const DbmHistoryEntry *record);
+extern void dbm_history_add_failure(const DbmExtension *ext, const DbmHistoryEntry *record,
+									const ErrorData *error, const DbmExecution *execution);
 extern void dbm_applied_add(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_adopt(const DbmExtension *ext, const DbmHistoryEntry *record);
 extern void dbm_applied_remove(const DbmExtension *ext, const DbmHistoryEntry *record);
@@ -217,6 +220,39 @@ extern void dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegist
 										const DbmStored *stored);
 extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
+
+/* halfway.c */
+
+/* How far an online script has come that is begun and not finished. */
+typedef struct DbmHalfway
+{
+	bool		is_up;
+	int			finished;		/* statements, BEGIN and COMMIT included */
+	Datum		finished_sha256;	/* bytea, of the text up to there; 0 if
+									 * none */
+	int			started;		/* from 1, not known to be done; 0 if none */
+	const char *statement;		/* its text; or NULL */
+	Datum		indexes;		/* text[], what its table had before; or 0 */
+	bool		has_failed;
+} DbmHalfway;
+
+extern DbmHalfway *dbm_halfway_find(const DbmExtension *ext, const char *id);
+extern char *dbm_halfway_anywhere(const DbmExtension *ext, const char *id, bool *is_up);
+extern bool dbm_halfway_forget(const DbmExtension *ext);
+extern void dbm_halfway_begin(const DbmExtension *ext, const char *id, bool is_up, int statements,
+							  int64 run);
+extern void dbm_halfway_started(const DbmExtension *ext, const char *id, int statement, const char *text,
+								Datum indexes);
+extern void dbm_halfway_finished(const DbmExtension *ext, const char *id, int statement, Datum sha256);
+extern void dbm_halfway_undecided(const DbmExtension *ext, const char *id, bool was_done, Datum sha256);
+extern void dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error,
+							   bool nothing_done);
+extern void dbm_halfway_end(const DbmExtension *ext, const char *id);
+
+/* runs.c */
+
+extern void dbm_runs_begin(const DbmExtension *ext, int64 number, const char *procedure);
+extern void dbm_runs_end(const DbmExtension *ext, int64 number, int64 migrations, const ErrorData *error);
 
 /* approvals.c */
 

@@ -85,7 +85,7 @@ sub create_extension
 	$node->safe_psql('attack', q{
 		CREATE EXTENSION dbmigrate;
 		GRANT USAGE ON SCHEMA migrate TO mallory;
-		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO mallory;
+		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA migrate TO mallory;
 		GRANT SELECT ON migrate.schema_migrations TO mallory});
 	return;
 }

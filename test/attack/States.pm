@@ -286,6 +286,55 @@ my @states = (
 		],
 	},
 	{
+		name => 'procedures that commit',
+		setup => "$three " . q{
+			SELECT migrate.add('4', 'online', $$
+				CREATE TABLE play.four (a pg_catalog.int4);
+				CREATE INDEX CONCURRENTLY four_a ON play.four (a);
+				CREATE INDEX CONCURRENTLY ON play.four (a);
+				VACUUM play.four;
+				BEGIN; INSERT INTO play.four VALUES (1), (1); COMMIT$$, 'DROP INDEX CONCURRENTLY play.four_a; DROP TABLE play.four');
+			SELECT migrate.add('5', 'unique', 'CREATE UNIQUE INDEX CONCURRENTLY four_unique ON play.four (a)', 'DROP INDEX play.four_unique');
+			SELECT migrate.add('6', 'error', 'SELECT 1 OPERATOR(pg_catalog./) 0')},
+		calls => [
+			q{SELECT migrate.is_online_run_active()},
+			q{CALL migrate.run(1)},
+			q{CALL migrate.run_to('3')},
+			q{CALL migrate.run_to('4')},
+			q{23505: CALL migrate.run()},
+			@looks,
+			q{23505: CALL migrate.run()},
+			q{DELETE FROM play.four},
+			q{22012: CALL migrate.run()},
+			@looks,
+			q{CALL migrate.run_rollback()},
+			q{CALL migrate.run_rollback_to('0')},
+			q{25001: BEGIN; CALL migrate.run()},
+			q{ROLLBACK},
+		],
+	},
+	{
+		name => 'an online migration that was interrupted',
+		setup => q{
+			CREATE TABLE play.four (a pg_catalog.int4);
+			SELECT migrate.manage('x');
+			SELECT migrate.add('4', 'online', 'CREATE INDEX CONCURRENTLY ON play.four (a); CREATE DATABASE never; SELECT 4', '');
+			SELECT migrate.add('5', 'other', 'CREATE INDEX CONCURRENTLY four_a ON play.four (a)', 'DROP INDEX play.four_a');
+			INSERT INTO migrate.progress (target_schema, project, id, direction, statements, started, indexes, run)
+				VALUES ('', '', '4', 'up', 3, 1, '{}', 1), ('', '', '5', 'up', 1, 1, '{}', 1)},
+		calls => [
+			@looks,
+			q{*: SELECT migrate.resume('4', true, 'x')},
+			q{*: CALL migrate.run_to('4')},
+			q{*: SELECT migrate.resume('4', true, 'x')},
+			q{*: CALL migrate.run()},
+			q{*: SELECT migrate.remove('5')},
+			q{*: SELECT migrate.abandon('5', 'x')},
+			q{*: SELECT migrate.abandon('4', 'x')},
+			@looks,
+		],
+	},
+	{
 		name => 'a run that waits for another one',
 		setup => "$two_applied $pgmigrations",
 		holder => q{BEGIN; SELECT migrate.mark_applied('3', 'x')},

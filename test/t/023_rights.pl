@@ -12,6 +12,7 @@ use Test::More;
 
 # Nobody but the owner has what is not said here.
 my $expected = <<'EOT';
+function abandon: -
 function add: author EXECUTE
 function add_file: author EXECUTE
 function add_files: author EXECUTE
@@ -26,6 +27,7 @@ function check_target: -
 function create: author EXECUTE
 function environment: reader EXECUTE, deployer EXECUTE
 function forget_schema: -
+function is_online_run_active: -
 function load: -
 function manage: -
 function mark_applied: -
@@ -34,11 +36,16 @@ function pending: reader EXECUTE, deployer EXECUTE
 function redo: deployer EXECUTE
 function remove: author EXECUTE
 function require: reader EXECUTE
+function resume: -
 function rollback: deployer EXECUTE
 function rollback_to: deployer EXECUTE
+function run: deployer EXECUTE
+function run_rollback: deployer EXECUTE
+function run_rollback_to: deployer EXECUTE
+function run_to: deployer EXECUTE
 function script_sha256: -
 function state: -
-function status: reader EXECUTE
+function status: reader EXECUTE, deployer EXECUTE
 function status_json: reader EXECUTE
 function version: reader EXECUTE, deployer EXECUTE
 function version_key: -
@@ -49,6 +56,8 @@ table applied: database_owner SELECT
 table approval: database_owner SELECT
 table history: database_owner SELECT
 table migration: database_owner SELECT
+table progress: database_owner SELECT
+table run: database_owner SELECT
 table target_schema: database_owner SELECT
 type adopted_migration: -
 type applied: -
@@ -59,7 +68,9 @@ type migration_run: -
 type migration_state: -
 type migration_status: -
 type pending_migration: -
+type progress: -
 type registered_file: -
+type run: -
 type schema_migrations: -
 type target_schema: -
 view schema_migrations: reader SELECT, database_owner SELECT

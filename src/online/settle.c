@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  What an earlier run has left of an online migration, before it goes on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+
+#include "online/online.h"
+
+static void raise_changed(const DbmOnline *online, int number);
+static void raise_undecided(const DbmOnline *online, int number, List *made);
+static void drop_leftovers(DbmOnline *online, List *indexes);
+static void run_text(DbmOnline *online, const char *sql);
+
+/*
+ * Decide about the statement that was begun; returns where to go on.  It may
+ * have another text now: then it must not have been done.
+ */
+int
+dbm_online_settle(DbmOnline *online)
+{
+	const DbmHalfway *halfway = online->halfway;
+	int			number = halfway->started - 1;
+	bool		is_there = number < online->script->nstatements;
+	const char *text = halfway->statement;
+	bool		has_changed;
+	Node	   *tree;
+	List	   *made;
+	DbmDecision decision;
+
+	if (text == NULL && !is_there)
+		raise_undecided(online, number, NIL);
+	if (text == NULL)
+		text = dbm_online_statement(online, number);
+	has_changed = !is_there || strcmp(text, dbm_online_statement(online, number)) != 0;
+	tree = dbm_online_parse(text);
+	dbm_online_open(online->run);
+	decision = dbm_resume_decide(tree, halfway->indexes, &made);
+	if (has_changed && (decision == DBM_DECIDED_FINALIZE || decision == DBM_DECIDED_DONE))
+		raise_changed(online, number);
+	dbm_online_close();
+	switch (decision)
+	{
+		case DBM_UNDECIDED:
+			raise_undecided(online, number, made);
+			break;
+		case DBM_DECIDED_AGAIN:
+			drop_leftovers(online, made);
+			return number;
+		case DBM_DECIDED_FINALIZE:
+			run_text(online, psprintf("%s FINALIZE", dbm_resume_detach(tree)));
+			break;
+		case DBM_DECIDED_DONE:
+			break;
+	}
+	dbm_online_open(online->run);
+	dbm_online_finished(online, number + 1);
+	dbm_online_close();
+	return number + 1;
+}
+
+static void
+raise_changed(const DbmOnline *online, int number)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("statement %d of %s is done already and has changed", number + 1, dbm_label_text(&online->label)),
+			 errdetail("It was: %s", online->halfway->statement),
+			 errhint("Register the text again as it was, up to there; or have all of it run again: SELECT migrate.abandon(%s, 'the reason'%s);",
+					 dbm_migration_literal(online->migration),
+					 dbm_target_argument(&online->run->ext, false))));
+}
+
+/* "made" are indexes that it may have made. */
+static void
+raise_undecided(const DbmOnline *online, int number, List *made)
+{
+	StringInfoData detail;
+	const char *resume = psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
+								  dbm_migration_literal(online->migration),
+								  dbm_target_argument(&online->run->ext, false));
+	const char *text = online->halfway->statement;
+
+	if (text == NULL && number < online->script->nstatements)
+		text = dbm_online_statement(online, number);
+	initStringInfo(&detail);
+	if (text)
+		appendStringInfo(&detail, "It is: %s", text);
+	for (int i = 0; i < list_length(made); i++)
+		appendStringInfo(&detail, "\nThere is index %s now, which is %s.", dbm_relation_ref(list_nth_oid(made, i)),
+						 dbm_index_is_valid(list_nth_oid(made, i)) ? "valid" : "not valid");
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("statement %d of %s was interrupted, and the catalogs do not tell whether it was done",
+					number + 1, dbm_label_text(&online->label)),
+			 detail.len ? errdetail_internal("%s", detail.data) : 0,
+			 made ?
+			 errhint("If it was done: %s if not: DROP INDEX CONCURRENTLY %s; %s", resume,
+					 dbm_relation_ref(linitial_oid(made)), dbm_online_go_on(online)) :
+			 errhint("Look, and say it: %s or false", resume)));
+}
+
+/* The call that goes on with it. */
+const char *
+dbm_online_go_on(const DbmOnline *online)
+{
+	return psprintf("CALL migrate.%s(%s);", online->label.is_up ? "run" : "run_rollback",
+					dbm_target_argument(&online->run->ext, true));
+}
+
+/*
+ * Indexes that were not finished.  Somebody's build that is still at work holds
+ * a lock on the table; it is none of ours, and is not touched.  Autovacuum holds
+ * the same lock, and gives way to who waits for it.
+ */
+static void
+drop_leftovers(DbmOnline *online, List *indexes)
+{
+	for (int i = 0; i < list_length(indexes); i++)
+	{
+		Oid			index = list_nth_oid(indexes, i);
+		Oid			table = IndexGetRelation(index, true);
+		char	   *ref = dbm_relation_ref(index);
+
+		if (!OidIsValid(table))
+			continue;
+		if (dbm_autovacuum_is_alone(table))
+			LockRelationOid(table, ShareUpdateExclusiveLock);
+		else if (!ConditionalLockRelationOid(table, ShareUpdateExclusiveLock))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("index %s is not valid, and another session is at work on its table", ref),
+					 errhint("Try again when it has ended: %s", dbm_online_go_on(online))));
+		dbm_transaction_next();
+		if (dbm_index_is_valid(index))
+			continue;
+		if (dbm_progress)
+			ereport(NOTICE,
+					(errmsg("dropping index %s, which was not finished", ref),
+					 errhidecontext(true)));
+		run_text(online, psprintf("DROP INDEX CONCURRENTLY %s", ref));
+	}
+}
+
+/* A statement of ours, as the caller. */
+static void
+run_text(DbmOnline *online, const char *sql)
+{
+	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
+	bool		has_committed;
+	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
+											  &has_committed);
+
+	if (error)
+		ReThrowError(error);
+}

@@ -1,0 +1,200 @@
+# An online migration was interrupted: where does the next run go on?  A table of
+# states, made by hand: kind of statement, how far it had come, up and down.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Utils;
+use ResumeTest;
+use Test::More;
+
+my $node = start_server();
+my $i = 'CREATE INDEX i ON s.t (a)';
+my $invalid_i = "$i; CALL invalidate('s.i')";
+
+# Kind of statement; what there was before it; and of each state: its name, what
+# the statement had done when it was interrupted, how many statements are run
+# then (2: it and the one behind it, 1: it was done) or the error, and what
+# indexes and partitions there are afterwards.
+my @states = (
+	[
+		'CREATE INDEX CONCURRENTLY i ON s.t (a)', '',
+		[ 'nothing', '', 2, 'i p1 p2' ],
+		[ 'half', $invalid_i, 2, 'i p1 p2' ],
+		[ 'all', $i, 1, 'i p1 p2' ],
+		[
+			'another, by a text that was another', "CREATE INDEX i ON s.t (b); CALL invalidate('s.i')",
+			qr/was interrupted.*index s\.i .*DROP INDEX CONCURRENTLY s\.i;/s, 'i! p1 p2'
+		],
+		[ 'somebody has one on another table', 'CREATE INDEX i ON s.other (a)', qr/"i" already exists/, 'i p1 p2' ] ],
+	[
+		'CREATE INDEX CONCURRENTLY i ON s.t (a)', $invalid_i,
+		[ 'nothing', '', qr/"i" already exists/, 'i! p1 p2' ] ],
+	[ 'CREATE INDEX CONCURRENTLY i ON s.t (a)', $i, [ 'nothing', '', qr/"i" already exists/, 'i p1 p2' ] ],
+	[
+		'CREATE INDEX CONCURRENTLY ON s.t (a)', '',
+		[ 'nothing', '', 2, 'p1 p2 t_a_idx' ],
+		[ 'half', "CREATE INDEX ON s.t (a); CALL invalidate('s.t_a_idx')", 2, 'p1 p2 t_a_idx' ],
+		[ 'all', 'CREATE INDEX ON s.t (a)', 1, 'p1 p2 t_a_idx' ],
+		[
+			'somebody made others', "CREATE INDEX x ON s.t (b); CREATE INDEX y ON s.t (b); CALL invalidate('s.y')", 2,
+			'p1 p2 t_a_idx x y!'
+		] ],
+	[
+		'CREATE INDEX CONCURRENTLY ON s.t (a)', "CREATE INDEX ON s.t (a); CALL invalidate('s.t_a_idx')",
+		[ 'nothing', '', 2, 'p1 p2 t_a_idx! t_a_idx1' ],
+		[ 'half', "CREATE INDEX ON s.t (a); CALL invalidate('s.t_a_idx1')", 2, 'p1 p2 t_a_idx! t_a_idx1' ],
+		[ 'all', 'CREATE INDEX ON s.t (a)', 1, 'p1 p2 t_a_idx! t_a_idx1' ] ],
+	[
+		'CREATE UNIQUE INDEX CONCURRENTLY i ON s.t (lower(b)) WHERE a > 5', '',
+		[ 'nothing', '', 2, 'i p1 p2' ],
+		[ 'half', "CREATE UNIQUE INDEX i ON s.t (lower(b)) WHERE a > 5; CALL invalidate('s.i')", 2, 'i p1 p2' ],
+		[ 'all', 'CREATE UNIQUE INDEX i ON s.t (lower(b)) WHERE a > 5', 1, 'i p1 p2' ],
+		[ 'one without UNIQUE', 'CREATE INDEX i ON s.t (lower(b)) WHERE a > 5', qr/was interrupted/, 'i p1 p2' ] ],
+	[
+		'CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON s.t (a)', '',
+		[ 'nothing', '', 2, 'i p1 p2' ],
+		[ 'half', $invalid_i, 2, 'i p1 p2' ],
+		[ 'all', $i, 1, 'i p1 p2' ] ],
+	[
+		'CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON s.t (a)', $invalid_i,
+		[ 'nothing', '', qr/index s\.i is not valid.*DROP INDEX CONCURRENTLY s\.i;/s, 'i! p1 p2' ] ],
+	[
+		'DROP INDEX CONCURRENTLY s.i', $i,
+		[ 'nothing', '', 2, 'p1 p2' ],
+		[ 'half', "CALL invalidate('s.i')", 2, 'p1 p2' ],
+		[ 'all', 'DROP INDEX s.i', 1, 'p1 p2' ] ],
+	[
+		'REINDEX INDEX CONCURRENTLY s.i', $i,
+		[ 'nothing', '', 2, 'i p1 p2' ],
+		[ 'half, _ccnew', "CREATE INDEX i_ccnew ON s.t (a); CALL invalidate('s.i_ccnew')", 2, 'i p1 p2' ],
+		[ 'half, _ccold', "CREATE INDEX i_ccold ON s.t (a); CALL invalidate('s.i_ccold')", 2, 'i p1 p2' ] ],
+	[
+		'REINDEX TABLE CONCURRENTLY s.t', $i,
+		[ 'nothing', '', 2, 'i p1 p2' ],
+		[ 'half', "CREATE INDEX i_ccnew ON s.t (a); CALL invalidate('s.i_ccnew')", 2, 'i p1 p2' ] ],
+	[
+		'REINDEX TABLE CONCURRENTLY s.t', "$i; CREATE INDEX i_ccnew ON s.t (a); CALL invalidate('s.i_ccnew')",
+		[ 'nothing', '', qr/index s\.i_ccnew is not valid.*DROP INDEX CONCURRENTLY s\.i_ccnew;/s, 'i i_ccnew! p1 p2' ] ],
+	[
+		'REINDEX TABLE CONCURRENTLY s.p', 'CREATE INDEX i ON s.p (a)',
+		[
+			'half', "CREATE INDEX p2_ccnew ON s.p2 (a); CALL invalidate('s.p2_ccnew')", 2, 'i p1 p1_a_idx p2 p2_a_idx'
+		] ],
+	[
+		'REINDEX SCHEMA CONCURRENTLY s', $i,
+		[ 'half', "CREATE INDEX i_ccnew ON s.t (a); CALL invalidate('s.i_ccnew')", 2, 'i p1 p2' ] ],
+	[ 'VACUUM (ANALYZE) s.t', '', [ 'something', '', 2, 'p1 p2' ] ],
+	[ 'CLUSTER s.t USING i', $i, [ 'something', '', 2, 'i p1 p2' ] ],
+	[ q{ALTER SYSTEM SET work_mem = '5MB'}, '', [ 'something', '', 2, 'p1 p2' ] ],
+	[
+		'ALTER TABLE s.p DETACH PARTITION s.p1 CONCURRENTLY', '',
+		[ 'nothing', '', 2, 'p2' ],
+		[ 'half', q{CALL begin_detach('s.p1')}, 1, 'p2' ],
+		[ 'all', 'ALTER TABLE s.p DETACH PARTITION s.p1', 1, 'p2' ],
+		[ 'somebody detaches another', q{CALL begin_detach('s.p2')}, qr/already pending detach/, 'p1 p2!' ] ],
+	[ 'CREATE DATABASE d', '', [ 'something', '', $undecided, 'p1 p2' ] ],
+	[ 'DO $$ BEGIN COMMIT; END $$', '', [ 'something', '', $undecided, 'p1 p2' ] ],
+	[ 'CALL public.commits()', '', [ 'something', '', $undecided, 'p1 p2' ] ]);
+
+foreach my $kind (@states)
+{
+	my ($statement, $before, @of_it) = @$kind;
+
+	foreach my $direction ('up', 'down')
+	{
+		foreach my $state (@of_it, [ 'not begun', '', undef, undef ])
+		{
+			my ($name, $done, $expected, $look) = @$state;
+			my $is_begun = defined $expected;
+			my $is = "$statement ($direction): $name";
+
+			query('CALL make_tables()');
+			query($before) if $before;
+			register($direction, "$statement;\nINSERT INTO public.log VALUES ('behind')");
+			query("CALL interrupt('$direction', 0, " . ($is_begun ? 1 : 'NULL') . ')');
+			query($done) if $done;
+			is(state(), 'interrupted', "$is: interrupted");
+			my $came = run($direction);
+
+			if (!$is_begun)
+			{
+				unlike($came, qr/was interrupted/, "$is: it is not asked about");
+			}
+			elsif (ref $expected)
+			{
+				like($came, $expected, "$is: the error says so");
+				is(query('SELECT count(*) FROM log'), 0, "$is: the next one is not run");
+				unlike(state(), qr/^(applied|pending)$/, "$is: it is not recorded as done");
+				run($direction);
+				is(look(), $look, "$is: nothing is touched, the second time either");
+			}
+			else
+			{
+				is("$came: " . look(), "$expected: $look", "$is: $expected statements, and then $look");
+				is(state(), $direction eq 'up' ? 'applied' : 'pending', "$is: recorded");
+			}
+		}
+	}
+}
+
+# Whoever has looked says it.
+foreach my $direction ('up', 'down')
+{
+	foreach my $said (
+		[ q{resume('1', true, 'seen')}, 1, 'resume' ],
+		[ q{resume('1', false, 'seen')}, 2, 'resume' ],
+		[ q{abandon('1', 'from the start')}, 2, 'abandon' ])
+	{
+		my ($what, $count, $action) = @$said;
+
+		query('CALL make_tables()');
+		register($direction, "CALL public.commits();\nINSERT INTO public.log VALUES ('behind')");
+		query("CALL interrupt('$direction', 0, 1)");
+		my $error = run($direction);
+		like($error, qr/migrate\.resume\('1', statement_was_done => true/, "$direction: the hint is what to type");
+		is(state(), 'interrupted', "$direction: still interrupted");
+		query("SELECT migrate.$what");
+		is(query('SELECT action FROM migrate.history ORDER BY id DESC LIMIT 1'), $action, "$what is in the history");
+		is(run($direction), $count, "$direction, $what: $count statements");
+		is(query('SELECT count(*) FROM migrate.progress'), 0, "$direction, $what: finished");
+	}
+}
+query('CALL make_tables()');
+register('up', 'CALL public.commits()');
+like(error_of(q{SELECT migrate.resume('1', true, 'no')}), qr/is not half done/, 'resume() without anything half done');
+like(error_of(q{SELECT migrate.abandon('1', 'no')}), qr/is not half done/, 'abandon() without anything half done');
+query(q{CALL interrupt('up', 0, NULL)});
+like(error_of(q{SELECT migrate.resume('1', true, 'no')}), qr/no statement .* in doubt/, 'resume() without a doubt');
+
+# An index that somebody builds right now has a lock on the table.
+query('CALL make_tables()');
+register('up', 'CREATE INDEX CONCURRENTLY i ON s.t (a)');
+query(q{CALL interrupt('up', 0, 1)});
+query($invalid_i);
+my $builder = $node->background_psql('postgres');
+$builder->query_safe('BEGIN; LOCK TABLE s.t IN SHARE UPDATE EXCLUSIVE MODE');
+like(run('up'), qr/index s\.i is not valid, and another session is at work/, 'an index that is being built');
+is(look(), 'i! p1 p2', 'it is not touched');
+$builder->quit;
+is(run('up') . look(), '1i p1 p2', 'and is made anew when nobody is at work on it');
+
+# A statement that failed before it had committed anything is not in doubt.
+foreach my $statement ('CALL public.commits(1)', 'DO $$ BEGIN PERFORM 1 / (SELECT count(*) FROM log); COMMIT; END $$',
+	'CREATE DATABASE postgres', 'DROP INDEX CONCURRENTLY s.i', 'VACUUM s.i')
+{
+	query('CALL make_tables()');
+	register('up', $statement);
+	my $error = run('up');
+	isnt($error, '', "$statement fails");
+	is(state(), 'failed', "$statement: failed");
+	is(run('up'), $error, "$statement: and again in the same way, without a question");
+}
+register('up', 'DO $$ BEGIN COMMIT; PERFORM 1 / (SELECT count(*) FROM log); END $$');
+like(run('up'), qr/division by zero/, 'DO that commits and fails');
+like(run('up'), $undecided, 'is in doubt');
+
+$node->stop;
+done_testing();
