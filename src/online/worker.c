@@ -68,6 +68,13 @@ typedef struct Shared
 	char		data[FLEXIBLE_ARRAY_MEMBER];
 } Shared;
 
+/* The caller's. */
+typedef struct Work
+{
+	dsm_segment *segment;
+	BackgroundWorkerHandle *worker; /* or NULL */
+} Work;
+
 /* The worker's. */
 static Shared *shared = NULL;
 static emit_log_hook_type next_log_hook = NULL;
@@ -104,18 +111,20 @@ dbm_worker_is_wanted(void)
 void
 dbm_worker_run(DbmCall *call)
 {
-	dsm_segment *segment = share(call);
-	BackgroundWorkerHandle *worker = start_worker(segment);
+	Work		work = {.segment = share(call)};
+	Shared	   *of_worker = palloc(sizeof(Shared));
 
-	dbm_transaction_next();
-	dbm_transaction_rest();
-	PG_ENSURE_ERROR_CLEANUP(stop_worker, PointerGetDatum(worker));
+	PG_ENSURE_ERROR_CLEANUP(stop_worker, PointerGetDatum(&work));
 	{
-		wait_for_worker(worker);
+		work.worker = start_worker(work.segment);
+		dbm_transaction_next();
+		dbm_transaction_rest();
+		wait_for_worker(work.worker);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(stop_worker, PointerGetDatum(worker));
-	take_result(call, dsm_segment_address(segment));
-	dsm_detach(segment);
+	PG_END_ENSURE_ERROR_CLEANUP(stop_worker, PointerGetDatum(&work));
+	memcpy(of_worker, dsm_segment_address(work.segment), sizeof(Shared));
+	dsm_detach(work.segment);
+	take_result(call, of_worker);
 }
 
 /* All that the worker has to know. */
@@ -242,11 +251,15 @@ wait_for_worker(BackgroundWorkerHandle *worker)
 	}
 }
 
-/* The caller goes: so does the worker. */
+/* The caller goes: so does the worker, and what they have in common. */
 static void
 stop_worker(int code, Datum arg)
 {
-	TerminateBackgroundWorker((BackgroundWorkerHandle *) DatumGetPointer(arg));
+	Work	   *work = (Work *) DatumGetPointer(arg);
+
+	if (work->worker)
+		TerminateBackgroundWorker(work->worker);
+	dsm_detach(work->segment);
 }
 
 static void
