@@ -239,7 +239,7 @@ is_nothing_to_do(DbmCall *call)
 				dbm_migration_missing(ext, call->version);
 		}
 		nothing = dbm_state_all_applied(ext) ||
-			dbm_choose_pending(ext, call->steps, call->key, false, true) == NIL;
+			dbm_choose_pending(ext, call->steps, call->key, false, NULL) == NIL;
 		if (nothing)
 		{
 			dbm_refuse_count(ext, call->steps, 0, "pending", "apply_to");
@@ -291,13 +291,13 @@ choose(DbmCall *call)
 	dbm_online_open(run);
 	if (call->is_up)
 	{
-		chosen = dbm_choose_pending(&run->ext, call->steps, call->key, true, true);
+		chosen = dbm_choose_pending(&run->ext, call->steps, call->key, true, NULL);
 		dbm_refuse_count(&run->ext, call->steps, list_length(chosen), "pending", "apply_to");
 		if (chosen != NIL)
 			dbm_refuse_unmanaged(&run->ext);
 	}
 	else
-		chosen = dbm_choose_applied(&run->ext, call->steps, call->version, call->key, true);
+		chosen = dbm_choose_applied(&run->ext, call->steps, call->version, call->key, NULL);
 	if (chosen != NIL)
 	{
 		dbm_run_begin(run);

@@ -28,6 +28,8 @@ typedef struct Call
 
 static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
+static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
+								  const char *version);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
 static void apply_pending(Call *call, int64 steps, Datum up_to, const char *version);
 static void roll_back(Call *call, int64 steps, const char *version, Datum key);
@@ -107,20 +109,25 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_redo(PG_FUNCTION_ARGS)
 {
+	const char *instead;
+	int64		steps;
 	Call		call;
 	List	   *chosen;
 	ListCell   *lc;
 
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	chosen = dbm_choose_applied(&call.run.ext, steps_argument(fcinfo, 0, false), NULL, (Datum) 0, false);
+	steps = steps_argument(fcinfo, 0, false);
+	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL),
+					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL));
+	chosen = dbm_choose_applied(&call.run.ext, steps, NULL, (Datum) 0, instead);
 	if (chosen != NIL)
 	{
 		List	   *repeatables = dbm_state_repeatables(&call.run.ext);
 
 		dbm_refuse_elsewhere(&call.run.ext, list_concat_copy(chosen, repeatables), list_length(chosen));
-		dbm_refuse_scripts(&call.run.ext, chosen, true, false);
-		dbm_refuse_scripts(&call.run.ext, repeatables, true, false);
+		dbm_refuse_scripts(&call.run.ext, chosen, true, instead);
+		dbm_refuse_scripts(&call.run.ext, repeatables, true, instead);
 		dbm_run_begin(&call.run);
 		roll_back_list(&call, chosen);
 		for (int i = list_length(chosen) - 1; i >= 0; i--)
@@ -181,11 +188,28 @@ version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
 	return PointerGetDatum(dbm_version_parse(*version));
 }
 
+/*
+ * The statement that does the same with a commit for each migration: for so
+ * many steps, or DBM_ALL_STEPS, then to a version, if there is one.
+ */
+static const char *
+procedure_call(const DbmExtension *ext, const char *procedure, int64 steps, const char *version)
+{
+	const char *argument = "";
+
+	if (steps != DBM_ALL_STEPS)
+		argument = psprintf("%d", (int) steps);
+	else if (version)
+		argument = dbm_literal(version);
+	return psprintf("CALL migrate.%s(%s%s);", procedure, argument, dbm_target_argument(ext, argument[0] == '\0'));
+}
+
 /* Apply what is pending: the next few, or those up to a version, or all. */
 static void
 apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 {
 	const DbmExtension *ext = &call->run.ext;
+	const char *instead = procedure_call(ext, version ? "run_to" : "run", steps, version);
 	DbmMigration *target = NULL;
 	List	   *chosen;
 	ListCell   *lc;
@@ -197,7 +221,7 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 			dbm_migration_missing(ext, version);
 	}
 	if (dbm_state_all_applied(ext) ||
-		dbm_choose_pending(ext, steps, up_to, false, false) == NIL)
+		dbm_choose_pending(ext, steps, up_to, false, instead) == NIL)
 	{
 		dbm_refuse_count(ext, steps, 0, "pending", "apply_to");
 		dbm_notice_nothing(ext, target, up_to, version);
@@ -205,7 +229,7 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 	}
 
 	dbm_lock_for_run(ext);
-	chosen = dbm_choose_pending(ext, steps, up_to, true, false);
+	chosen = dbm_choose_pending(ext, steps, up_to, true, instead);
 	dbm_refuse_count(ext, steps, list_length(chosen), "pending", "apply_to");
 	if (chosen == NIL)
 		return;
@@ -224,7 +248,10 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 static void
 roll_back(Call *call, int64 steps, const char *version, Datum key)
 {
-	List	   *chosen = dbm_choose_applied(&call->run.ext, steps, version, key, false);
+	const DbmExtension *ext = &call->run.ext;
+	const char *instead = procedure_call(ext, steps == DBM_ALL_STEPS ? "run_rollback_to" : "run_rollback",
+										 steps, version ? version : "0");
+	List	   *chosen = dbm_choose_applied(ext, steps, version, key, instead);
 
 	if (chosen == NIL)
 		return;

@@ -19,10 +19,10 @@ static void check_not_in_baseline(const DbmExtension *ext, const char *version);
  * The pending migrations asked for, in the order in which they are to run: at
  * most "steps" (or DBM_ALL_STEPS), up to the version "up_to" (numeric[]) if it
  * is not 0.  What is wrong with them is an error if "check"; online scripts are
- * wrong unless "may_commit".
+ * wrong if there is a statement to call "instead".
  */
 List *
-dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check, bool may_commit)
+dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check, const char *instead)
 {
 	List	   *known = dbm_state_to_apply(ext, up_to);
 	List	   *chosen = NIL;
@@ -41,7 +41,7 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
 	if (check)
 	{
 		dbm_refuse_out_of_order(ext, chosen);
-		dbm_refuse_scripts(ext, chosen, true, may_commit);
+		dbm_refuse_scripts(ext, chosen, true, instead);
 	}
 	return chosen;
 }
@@ -53,7 +53,7 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
  */
 List *
 dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Datum key,
-				   bool may_commit)
+				   const char *instead)
 {
 	List	   *chosen;
 
@@ -71,7 +71,7 @@ dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version, Da
 	if (chosen != NIL)
 		dbm_refuse_half_applied(ext, dbm_state_to_apply(ext, (Datum) 0));
 	dbm_refuse_without_down(ext, chosen);
-	dbm_refuse_scripts(ext, chosen, false, may_commit);
+	dbm_refuse_scripts(ext, chosen, false, instead);
 	return chosen;
 }
 

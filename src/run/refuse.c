@@ -153,13 +153,13 @@ dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen)
 }
 
 /*
- * All that can be wrong with the scripts that are to be run; that they have to
- * commit only where the caller cannot ("may_commit").  Whose they are
- * counts once they have been read: what could not be read before may hold
- * anything.
+ * All that can be wrong with the scripts that are to be run.  That they have to
+ * commit is wrong where the caller cannot, and "instead" is what to type then;
+ * else it is NULL.  Whose they are counts once they have been read: what could
+ * not be read before may hold anything.
  */
 void
-dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_commit)
+dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, const char *instead)
 {
 	int			count;
 	DbmMigration *first;
@@ -171,15 +171,14 @@ dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_c
 	refuse_roles(ext, chosen, is_up);
 
 	offenders = list_offenders(chosen, is_up, is_online, &count, &first);
-	if (count > 0 && !may_commit)
+	if (count > 0 && instead)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg_plural("%d migration must run outside a transaction block",
 							   "%d migrations must run outside a transaction block",
 							   count, count),
 				 errdetail("Online: %s.", offenders),
-				 errhint("Commit after each migration: CALL migrate.%s(%s);", is_up ? "run" : "run_rollback",
-						 dbm_target_argument(ext, true))));
+				 errhint("Commit after each migration: %s", instead)));
 
 	offenders = list_offenders(chosen, is_up, is_without_up, &count, &first);
 	if (count > 0)

@@ -15,7 +15,7 @@
 extern void dbm_refuse_unconfirmed(const char *confirm);
 extern void dbm_refuse_changed(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_out_of_order(const DbmExtension *ext, List *chosen);
-extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, bool may_commit);
+extern void dbm_refuse_scripts(const DbmExtension *ext, List *chosen, bool is_up, const char *instead);
 extern void dbm_refuse_half_undone(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_half_applied(const DbmExtension *ext, List *migrations);
 extern void dbm_refuse_elsewhere(const DbmExtension *ext, List *chosen, int steps);
@@ -62,8 +62,8 @@ extern void dbm_run_check_deferred(DbmRun *run);
 #define DBM_ALL_STEPS (-1)
 
 extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check,
-								bool may_commit);
+								const char *instead);
 extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
-								Datum key, bool may_commit);
+								Datum key, const char *instead);
 
 #endif							/* DBMIGRATE_RUN_H */
