@@ -102,6 +102,8 @@ begin_call(DbmCall *call, FunctionCallInfo fcinfo, const char *procedure, int pr
 	const char *schema;
 
 	check_direct(fcinfo, procedure);
+	/* and not amid a pipeline of the client's, which only the server knows of */
+	PreventInTransactionBlock(true, psprintf("CALL migrate.%s()", procedure));
 	check_caller(what);
 	(void) dbm_environment();
 	call->procedure = procedure;

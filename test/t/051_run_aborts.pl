@@ -319,6 +319,10 @@ refused('in DO', q{DO 'DECLARE a bigint; b text; c bigint; BEGIN CALL migrate.ru
 refused('in a subtransaction', q{DO 'DECLARE a bigint; b text; c bigint; BEGIN BEGIN CALL migrate.run(NULL, '''', '''', '''', a, b, c); EXCEPTION WHEN division_by_zero THEN NULL; END; END'});
 refused('with others in a message', 'CALL migrate.run()\;SELECT 1');
 refused('read only', "SET default_transaction_read_only = on;\nCALL migrate.run()", qr/ERROR:  25006/);
+my $pipeline = PostgreSQL::Test::Utils::tempdir() . '/pipeline';
+append_to_file($pipeline, "\\startpipeline\nSELECT 1;\nCALL migrate.run();\n\\endpipeline\n");
+$node->command_fails_like([ 'pgbench', '-n', '-M', 'extended', '-t', '1', '-f', $pipeline, $database ],
+	qr/cannot be executed within a pipeline/, 'refused: amid a pipeline');
 is(history(), '', 'nothing was run');
 
 # Settings of the session: before as after, also after an error
