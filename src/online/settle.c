@@ -10,14 +10,18 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
 #include "online/online.h"
 
+#define MAX_STATEMENT 500		/* bytes of one that are shown */
+
 static void raise_changed(const DbmOnline *online, int number);
 static void raise_undecided(const DbmOnline *online, int number, List *made);
+static const char *clipped(const char *statement);
 static void drop_leftovers(DbmOnline *online, List *indexes);
 static void run_text(DbmOnline *online, const char *sql);
 
@@ -74,7 +78,7 @@ raise_changed(const DbmOnline *online, int number)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("statement %d of %s is done already and has changed", number + 1, dbm_label_text(&online->label)),
-			 errdetail("It was: %s", online->halfway->statement),
+			 errdetail("It was: %s", clipped(online->halfway->statement)),
 			 errhint("Register the text again as it was, up to there; or have all of it run again: SELECT migrate.abandon(%s, 'the reason'%s);",
 					 dbm_migration_literal(online->migration),
 					 dbm_target_argument(&online->run->ext, false))));
@@ -94,7 +98,7 @@ raise_undecided(const DbmOnline *online, int number, List *made)
 		text = dbm_online_statement(online, number);
 	initStringInfo(&detail);
 	if (text)
-		appendStringInfo(&detail, "It is: %s", text);
+		appendStringInfo(&detail, "It is: %s", clipped(text));
 	for (int i = 0; i < list_length(made); i++)
 		appendStringInfo(&detail, "\nThere is index %s now, which is %s.", dbm_relation_ref(list_nth_oid(made, i)),
 						 dbm_index_is_valid(list_nth_oid(made, i)) ? "valid" : "not valid");
@@ -107,6 +111,17 @@ raise_undecided(const DbmOnline *online, int number, List *made)
 			 errhint("If it was done: %s if not: DROP INDEX CONCURRENTLY %s; %s", resume,
 					 dbm_relation_ref(linitial_oid(made)), dbm_online_go_on(online)) :
 			 errhint("Look, and say it: %s or false", resume)));
+}
+
+/* As much of a statement as a message can do with. */
+static const char *
+clipped(const char *statement)
+{
+	int			len = strlen(statement);
+
+	if (len <= MAX_STATEMENT)
+		return statement;
+	return psprintf("%.*s ...", pg_mbcliplen(statement, len, MAX_STATEMENT), statement);
 }
 
 /* The call that goes on with it. */
