@@ -31,6 +31,7 @@ static bool is_registered = false;
 static volatile sig_atomic_t was_seen = false;
 static LOCKTAG seen_tag;
 static LOCKMODE seen_mode;
+static TimestampTz seen_since;
 
 static void look(void);
 static void describe(Datum pids, DbmBlockers *blockers);
@@ -78,6 +79,8 @@ look(void)
 
 	if (lock)
 	{
+		if (!was_seen || memcmp(&seen_tag, &lock->tag, sizeof(LOCKTAG)) != 0)
+			seen_since = GetCurrentTimestamp();
 		memcpy(&seen_tag, &lock->tag, sizeof(LOCKTAG));
 		seen_mode = MyProc->waitLockMode;
 		was_seen = true;
@@ -114,11 +117,16 @@ dbm_blockers_tell(DbmBlockers *blockers)
 				 blockers);
 }
 
-/* With the caller's rights: the view hides from him what he may not see. */
+/*
+ * With the caller's rights: the view hides from him what he may not see.
+ * Whose transaction is younger than the wait stood behind us in the queue, and
+ * has the lock because we gave up.  The oldest first: he it is, most often.
+ */
 static void
 describe(Datum pids, DbmBlockers *blockers)
 {
-	Oid			types[] = {INT4ARRAYOID};
+	Oid			types[] = {INT4ARRAYOID, TIMESTAMPTZOID};
+	Datum		values[] = {pids, TimestampTzGetDatum(seen_since)};
 	MemoryContext caller = CurrentMemoryContext;
 	int			guc_level = NewGUCNestLevel();
 
@@ -129,8 +137,10 @@ describe(Datum pids, DbmBlockers *blockers)
 							  " CASE WHEN a.application_name OPERATOR(pg_catalog.<>) '' THEN pg_catalog.format(' (%s)', a.application_name) END,"
 							  " CASE WHEN a.xact_start IS NOT NULL THEN pg_catalog.format(', in a transaction since %s',"
 							  " pg_catalog.date_trunc('second', a.xact_start)) END) AS who, pg_catalog.left(a.query, 200) AS query"
-							  " FROM pg_catalog.pg_stat_activity a WHERE a.pid OPERATOR(pg_catalog.=) ANY ($1) ORDER BY a.pid) x",
-							  1, types, &pids, NULL, true, 1) != SPI_OK_SELECT)
+							  " FROM pg_catalog.pg_stat_activity a WHERE a.pid OPERATOR(pg_catalog.=) ANY ($1)"
+							  " AND (a.xact_start IS NULL OR a.xact_start OPERATOR(pg_catalog.<=) $2)"
+							  " ORDER BY a.xact_start, a.pid) x",
+							  2, types, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read pg_stat_activity");
 	AtEOXact_GUC(false, guc_level);
 	MemoryContextSwitchTo(caller);

@@ -358,6 +358,21 @@ my ($rc, $stdout, $err) = $standby->psql($database, 'CALL migrate.run()', extra_
 like($err, qr/ERROR:  25006/, 'a standby refuses it');
 $standby->stop;
 
+# Who came after the migration, and has the lock because it gave up, was not in its way.
+database("ALTER TABLE big ADD c int; $insert");
+my ($reader, $late) = (session(), session());
+my $reader_pid = $reader->query_safe('SELECT pg_backend_pid()');
+my $late_pid = $late->query_safe('SELECT pg_backend_pid()');
+$reader->query_safe($_) foreach ('BEGIN', 'SELECT count(*) FROM big');
+my $runner = start_psql(q{SET dbmigrate.lock_timeout = '3s'}, 'SET dbmigrate.retries = 0', 'CALL migrate.run()');
+waits($runner, 'Lock');
+usleep(500_000);
+$late->query_until(qr/behind/, "\\echo behind\nBEGIN; SELECT count(*) FROM big;\n");
+is(outcome($runner), '55P03', 'a queue: lock timeout');
+like($runner->{stderr}, qr/In the way: process $reader_pid /, 'a queue: who held the lock is in the way');
+unlike($runner->{stderr}, qr/process $late_pid /, 'a queue: who waited behind us is not');
+$_->quit foreach ($late, $reader);
+
 # Many
 database($insert);
 $node->safe_psql($database, q{SELECT count(migrate.add((100 + g)::text, 'm', 'INSERT INTO done VALUES (' || 100 + g || ')', '')) FROM generate_series(1, 3000) g});
