@@ -103,7 +103,7 @@ extern bool dbm_has_control(const char *text);
 extern char *dbm_without_control(const char *text);
 extern void dbm_check_no_control(const char *what, const char *text);
 
-/* pin.c */
+/* pinnedsettings.c */
 
 extern void dbm_pin(const char *name, const char *value);
 

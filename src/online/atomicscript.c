@@ -12,28 +12,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/pg_prng.h"
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/resowner.h"
-#include "utils/wait_event.h"
 
 #include "online/online.h"
-
-/* Milliseconds; each pause is twice the last, and up to a half longer or shorter. */
-#define FIRST_PAUSE 500
-#define LONGEST_PAUSE 60000
-#define LONGEST_TRANSACTION 1000	/* that does nothing but wait */
 
 static ErrorData *try_once(DbmRun *run, const DbmMigration *migration, bool is_up,
 						   DbmExecution *execution, DbmBlockers *blockers,
 						   bool *was_aborted);
 static void step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
 				 ErrorData **error);
-static bool is_worth_another_try(const ErrorData *error);
-static long pause_before(int attempt);
-static void pause_for(long milliseconds);
 
 /*
  * Run and record it, again and again if locks are in the way; in a transaction
@@ -48,7 +35,7 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		DbmBlockers blockers = {0};
 		bool		was_aborted = false;
 		ErrorData  *error = try_once(run, migration, is_up, execution, &blockers, &was_aborted);
-		long		pause = pause_before(attempt);
+		long		pause = dbm_retry_pause(attempt);
 
 		if (error == NULL)
 			return NULL;
@@ -57,7 +44,7 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		 * an abort drops the locks of the run: another one may have been
 		 * faster, and all would have to be chosen again
 		 */
-		if (was_aborted || !is_worth_another_try(error) || attempt > dbm_retries)
+		if (was_aborted || !dbm_retry_is_worth(error) || attempt > dbm_retries)
 		{
 			dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
 			if (blockers.who && error->detail == NULL)
@@ -73,7 +60,7 @@ dbm_atomic_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 					 errdetail_internal("%s", error->message),
 					 blockers.who ? errhint("In the way: %s.", blockers.with_queries) : 0,
 					 errhidecontext(true)));
-		pause_for(pause);
+		dbm_retry_wait(pause);
 	}
 }
 
@@ -141,43 +128,4 @@ step(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execu
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-}
-
-static bool
-is_worth_another_try(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
-}
-
-static long
-pause_before(int attempt)
-{
-	double		pause = FIRST_PAUSE;
-
-	for (int i = 1; i < attempt && pause < LONGEST_PAUSE; i++)
-		pause *= 2;
-	return Min(pause, LONGEST_PAUSE) * (0.5 + pg_prng_double(&pg_global_prng_state));
-}
-
-/*
- * In transactions that have neither snapshot nor locks, so nobody waits for us,
- * and that are short: a pause is nothing that a timeout is meant for.
- */
-static void
-pause_for(long milliseconds)
-{
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
-	long		left;
-
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
-	{
-		dbm_transaction_rest();
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(left, LONGEST_TRANSACTION), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		dbm_transaction_next();
-	}
 }

@@ -10,7 +10,7 @@
 
 #include "run/run.h"
 
-/* settings.c */
+/* sessionsettings.c */
 
 extern List *dbm_settings_save(void);
 extern void dbm_settings_restore(const List *settings);
@@ -26,7 +26,7 @@ extern bool dbm_index_is_valid(Oid index);
 extern char *dbm_relation_ref(Oid index);
 extern bool dbm_detach_is_pending(Oid partition);
 
-/* resume.c */
+/* outcome.c */
 
 typedef enum DbmDecision
 {
@@ -36,9 +36,9 @@ typedef enum DbmDecision
 	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
 } DbmDecision;
 
-extern DbmDecision dbm_resume_decide(Node *tree, Datum before, List **made);
-extern DbmTrouble *dbm_resume_check(Node *tree, Datum before, const char *go_on);
-extern char *dbm_resume_detach(Node *tree);
+extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, List **made);
+extern DbmTrouble *dbm_outcome_check(Node *tree, Datum before, const char *go_on);
+extern char *dbm_outcome_detach(Node *tree);
 
 /* blockers.c */
 
@@ -51,6 +51,12 @@ typedef struct DbmBlockers
 extern void dbm_blockers_watch(void);
 extern void dbm_blockers_tell(DbmBlockers *blockers);
 extern bool dbm_autovacuum_is_alone(Oid table);
+
+/* retry.c */
+
+extern bool dbm_retry_is_worth(const ErrorData *error);
+extern long dbm_retry_pause(int attempt);
+extern void dbm_retry_wait(long milliseconds);
 
 /* failure.c */
 

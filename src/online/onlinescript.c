@@ -7,7 +7,7 @@
  * looked at, and noted as done.  What does not is one transaction with the note
  * that it is done; BEGIN ... COMMIT of a script is one of those.  So each
  * statement is done once, whatever ends the run, and where nobody can know the
- * catalogs decide, see resume.c.
+ * catalogs decide, see outcome.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -346,7 +346,7 @@ run_alone(DbmOnline *online, int number)
 	}
 
 	dbm_online_open(run);
-	trouble = dbm_resume_check(tree, indexes, dbm_online_go_on(online));
+	trouble = dbm_outcome_check(tree, indexes, dbm_online_go_on(online));
 	if (trouble)
 	{
 		online->execution->failed_statement = number + 1;

@@ -48,7 +48,7 @@ dbm_online_settle(DbmOnline *online)
 	has_changed = !is_there || strcmp(text, dbm_online_statement(online, number)) != 0;
 	tree = dbm_online_parse(text);
 	dbm_online_open(online->run);
-	decision = dbm_resume_decide(tree, halfway->indexes, &made);
+	decision = dbm_outcome_decide(tree, halfway->indexes, &made);
 	if (has_changed && (decision == DBM_DECIDED_FINALIZE || decision == DBM_DECIDED_DONE))
 		raise_changed(online, number);
 	dbm_online_close();
@@ -61,7 +61,7 @@ dbm_online_settle(DbmOnline *online)
 			drop_leftovers(online, made);
 			return number;
 		case DBM_DECIDED_FINALIZE:
-			run_text(online, psprintf("%s FINALIZE", dbm_resume_detach(tree)));
+			run_text(online, psprintf("%s FINALIZE", dbm_outcome_detach(tree)));
 			break;
 		case DBM_DECIDED_DONE:
 			break;

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * settings.c
+ * sessionsettings.c
  *	  The session's settings, put back after an online script.
  *
  * A script that commits amid its work has its SETs as settings of the session:
