@@ -92,7 +92,7 @@ extern ErrorData *dbm_online_run(DbmRun *run, const DbmMigration *migration, boo
 
 extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
 
-/* settle.c */
+/* earlierrun.c */
 
 extern int	dbm_online_settle(DbmOnline *online);
 extern const char *dbm_online_go_on(const DbmOnline *online);

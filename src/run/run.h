@@ -24,13 +24,13 @@ extern void dbm_refuse_count(const DbmExtension *ext, int64 asked, int64 found, 
 							 const char *to);
 extern void dbm_refuse_unmanaged(const DbmExtension *ext);
 
-/* notices.c */
+/* skippednotices.c */
 
 extern void dbm_notice_nothing(const DbmExtension *ext, const DbmMigration *target, Datum up_to,
 							   const char *version);
 extern void dbm_notice_skipped(const DbmExtension *ext, Datum up_to);
 
-/* progress.c */
+/* stepnotice.c */
 
 extern void dbm_progress_notice(const DbmMigration *migration, bool is_up);
 

@@ -221,7 +221,7 @@ extern void dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegist
 extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
 extern void dbm_applied_rename(const DbmExtension *ext, const char *id);
 
-/* halfway.c */
+/* progress.c */
 
 /* How far an online script has come that is begun and not finished. */
 typedef struct DbmHalfway

@@ -47,12 +47,12 @@ is($shown, $latin1, 'in the encoding of the client');
 ($shown) = messages("\\set VERBOSITY verbose\n\\set SHOW_CONTEXT always\nSELECT FROM migrate.apply_to('499')");
 my %forms;
 $shown =~ s/^(NOTICE:.*migration )\d+ "café"/$1/mg;
-$shown =~ s/(progress\.c:)\d+/$1/g;
+$shown =~ s/(stepnotice\.c:)\d+/$1/g;
 $forms{$_}++ foreach split /^(?=NOTICE:)/m, "$shown\n";
 is_deeply(\%forms, {
-		"NOTICE:  00000: applied migration \nLOCATION:  dbm_progress_notice, progress.c:\n" => 499,
+		"NOTICE:  00000: applied migration \nLOCATION:  dbm_progress_notice, stepnotice.c:\n" => 499,
 		"NOTICE:  00000: rolled back migration \nCONTEXT:  SQL statement \"SELECT migrate.rollback_to('0')\"\n"
-		  . "PL/pgSQL function inline_code_block line 1 at PERFORM\nLOCATION:  dbm_progress_notice, progress.c:\n" => 499 },
+		  . "PL/pgSQL function inline_code_block line 1 at PERFORM\nLOCATION:  dbm_progress_notice, stepnotice.c:\n" => 499 },
 	'all are alike in every field');
 
 # who does not want them, and who wants them in the log as well

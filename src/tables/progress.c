@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * halfway.c
+ * progress.c
  *	  The rows of migrate.progress: online migrations that are begun and not
  *	  finished.
  *

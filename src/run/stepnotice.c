@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * progress.c
+ * stepnotice.c
  *	  Tell the client about each migration.
  *
  * ereport() flushes each NOTICE to the client at once, which costs more than
@@ -80,7 +80,7 @@ send_notice(const char *text)
 	send_field(&message, PG_DIAG_SQLSTATE, unpack_sql_state(ERRCODE_SUCCESSFUL_COMPLETION));
 	send_field(&message, PG_DIAG_MESSAGE_PRIMARY, text);
 	send_field(&message, PG_DIAG_CONTEXT, error_context_stack ? GetErrorContextStack() : NULL);
-	send_field(&message, PG_DIAG_SOURCE_FILE, "progress.c");
+	send_field(&message, PG_DIAG_SOURCE_FILE, "stepnotice.c");
 	send_field(&message, PG_DIAG_SOURCE_LINE, CppAsString2(__LINE__));
 	send_field(&message, PG_DIAG_SOURCE_FUNCTION, "dbm_progress_notice");
 	pq_sendbyte(&message, '\0');
