@@ -46,8 +46,8 @@ dbm_known_all(const DbmExtension *ext)
 }
 
 /*
- * What was the last that happened to a migration here: that it was undone?
- * Those, with id and version, and the time of that.
+ * Of all that put a migration into force here, or took it out: was the last
+ * that it was undone?  Those, with id and version, and the time of that.
  */
 List *
 dbm_known_undone(const DbmExtension *ext)
@@ -62,7 +62,8 @@ dbm_known_undone(const DbmExtension *ext)
 			  " (SELECT DISTINCT ON (h.migration) h.migration, h.version, h.at, h.action"
 			  "  FROM migrate.history h WHERE h.target_schema OPERATOR(pg_catalog.=) $1"
 			  "  AND h.project OPERATOR(pg_catalog.=) $2 AND h.migration IS NOT NULL"
-			  "  AND h.action OPERATOR(pg_catalog.<>) 'failed'"
+			  "  AND h.action OPERATOR(pg_catalog.=) ANY (ARRAY['apply', 'baseline', 'mark_applied', 'adopt',"
+			  "   'forget', 'rollback', 'mark_pending'])"
 			  "  ORDER BY h.migration, h.id DESC) l"
 			  " WHERE l.action OPERATOR(pg_catalog.=) ANY (ARRAY['rollback', 'mark_pending'])",
 			  &params, SPI_OK_SELECT);

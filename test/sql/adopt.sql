@@ -50,6 +50,15 @@ SELECT version, state FROM migrate.status();
 -- also where nothing is registered
 SELECT migrate.mark_pending('1699320000000', 'it is not there');
 SELECT version, result, detail FROM migrate.adopt() WHERE version = '1699320000000';
+-- nor does an attempt to run it again put it into force, that fails and is given up
+INSERT INTO pgmigrations (name, run_on) VALUES ('1699330000000_fails', '2023-12-02');
+SELECT migrate.add('1699330000000', 'fails', 'SELECT 1; CREATE INDEX CONCURRENTLY ON nowhere (a)', '', file_name => '1699330000000_fails.sql');
+SELECT migrate.mark_applied('1699330000000', 'by hand');
+SELECT migrate.mark_pending('1699330000000', 'it is not there');
+CALL migrate.run();
+SELECT migrate.abandon('1699330000000', 'it never will');
+SELECT action FROM migrate.history WHERE migration = '1699330000000' ORDER BY id;
+SELECT version, result, detail FROM migrate.adopt() WHERE version = '1699330000000';
 CALL forget();
 DROP TABLE pgmigrations;
 
