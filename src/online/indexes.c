@@ -25,6 +25,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/varlena.h"
 
 #include "online/online.h"
 
@@ -173,6 +174,27 @@ dbm_indexes_new(List *tables, Datum names, bool only_invalid)
 			found = lappend_oid(found, index);
 	}
 	return found;
+}
+
+/* Is the one of them ("names" is text[]) that is called so still there? */
+bool
+dbm_indexes_is_left(Datum names, const char *relname)
+{
+	Datum	   *before = NULL;
+	int			n = 0;
+
+	if (names)
+		deconstruct_array(DatumGetArrayTypeP(names), TEXTOID, -1, false, TYPALIGN_INT, &before, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(DatumGetTextPP(before[i])));
+		Oid			schema = name->schemaname ? get_namespace_oid(name->schemaname, true) : InvalidOid;
+
+		if (strcmp(name->relname, relname) == 0 && OidIsValid(schema) &&
+			OidIsValid(get_relname_relid(relname, schema)))
+			return true;
+	}
+	return false;
 }
 
 static bool

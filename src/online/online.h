@@ -21,6 +21,7 @@ extern Oid	dbm_indexes_table(Node *tree);
 extern List *dbm_indexes_tables(Node *tree);
 extern Datum dbm_indexes_names(List *tables);
 extern List *dbm_indexes_new(List *tables, Datum names, bool only_invalid);
+extern bool dbm_indexes_is_left(Datum names, const char *relname);
 extern bool dbm_index_is_copy(Oid index);
 extern bool dbm_index_is_valid(Oid index);
 extern char *dbm_relation_ref(Oid index);

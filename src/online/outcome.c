@@ -28,7 +28,7 @@ static List *invalid_after_reindex(const ReindexStmt *stmt, Datum before);
 static List *copies_since(const ReindexStmt *stmt, Datum before);
 static bool is_as_written(Oid index, const IndexStmt *stmt);
 static Oid	access_method(Oid index);
-static DbmDecision decide_drop(const DropStmt *stmt);
+static DbmDecision decide_drop(const DropStmt *stmt, Datum before);
 static DbmDecision decide_detach(const AlterTableStmt *stmt);
 static const AlterTableCmd *detach_of(const AlterTableStmt *stmt);
 static List *invalid_ones(List *indexes);
@@ -47,7 +47,7 @@ dbm_outcome_decide(Node *tree, Datum before, List **made)
 		case T_IndexStmt:
 			return decide_index((IndexStmt *) tree, before, made);
 		case T_DropStmt:
-			return decide_drop((DropStmt *) tree);
+			return decide_drop((DropStmt *) tree, before);
 		case T_AlterTableStmt:
 			return decide_detach((AlterTableStmt *) tree);
 		case T_ReindexStmt:
@@ -206,16 +206,22 @@ access_method(Oid index)
 	return method;
 }
 
-/* One that is half dropped is not valid any more, and is dropped again. */
+/*
+ * One that is half dropped is not valid any more, and is dropped again.  That
+ * it is not found says nothing where the search_path, or the caller, is another
+ * than when it was begun: then the server says what is wrong.
+ */
 static DbmDecision
-decide_drop(const DropStmt *stmt)
+decide_drop(const DropStmt *stmt, Datum before)
 {
 	RangeVar   *index;
 
 	if (stmt->removeType != OBJECT_INDEX || list_length(stmt->objects) != 1)
 		return DBM_UNDECIDED;
 	index = makeRangeVarFromNameList(linitial(stmt->objects));
-	return OidIsValid(RangeVarGetRelid(index, NoLock, true)) ? DBM_DECIDED_AGAIN : DBM_DECIDED_DONE;
+	if (OidIsValid(RangeVarGetRelid(index, NoLock, true)) || dbm_indexes_is_left(before, index->relname))
+		return DBM_DECIDED_AGAIN;
+	return DBM_DECIDED_DONE;
 }
 
 static DbmDecision

@@ -169,6 +169,16 @@ like(error_of(q{SELECT migrate.abandon('1', 'no')}), qr/is not half done/, 'aban
 query(q{CALL interrupt('up', 0, NULL)});
 like(error_of(q{SELECT migrate.resume('1', true, 'no')}), qr/no statement .* in doubt/, 'resume() without a doubt');
 
+# What is not found in another search_path was not dropped.
+query('CALL make_tables()');
+query($i);
+register('up', 'DROP INDEX CONCURRENTLY i');
+query(q{CALL interrupt('up', 0, 1)});
+like(run('up'), qr/index "i" does not exist/, 'DROP INDEX in another search_path: the error says so');
+isnt(state(), 'applied', 'DROP INDEX in another search_path: it is not done');
+query("SET search_path = s, public;\nCALL migrate.run()");
+is(state() . ' ' . look(), 'applied p1 p2', 'DROP INDEX in the search_path that it had: it is');
+
 # An index that somebody builds right now has a lock on the table.
 query('CALL make_tables()');
 register('up', 'CREATE INDEX CONCURRENTLY i ON s.t (a)');
