@@ -97,9 +97,7 @@ add_hint(const DbmOnline *online, ErrorData *error)
 {
 	if (error->hint || online->script == NULL || (online->finished == 0 && online->nothing_done))
 		return;
-	error->hint = psprintf(ngettext("%d of its %d statement is done and stays; mend the cause, and call it again: it goes on there.",
-									"%d of its %d statements are done and stay; mend the cause, and call it again: it goes on there.",
-									(unsigned long) online->script->nstatements),
+	error->hint = psprintf("Done and kept: %d of its %d statements; mend the cause, and call it again: it goes on there.",
 						   online->finished, online->script->nstatements);
 }
 

@@ -18,6 +18,7 @@ static SPIPlanPtr plan_learn = NULL;
 
 static void learn_by_version(const DbmExtension *ext, Datum version_key);
 static void learn_by_id(const DbmExtension *ext, const char *id);
+static void take_over(const DbmExtension *ext, const char *id, const char *set);
 
 /*
  * A migration that was recorded as applied before its text was known counts as
@@ -95,28 +96,27 @@ dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegistration *want
 void
 dbm_applied_rename(const DbmExtension *ext, const char *id)
 {
-	DbmParams	params = {0};
-
-	dbm_param_text(&params, ext->project);
-	dbm_param_text(&params, id);
-	dbm_query(ext,
-			  "UPDATE migrate.applied a SET version = coalesce(m.version, a.version), name = m.name"
-			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
-			  &params, SPI_OK_UPDATE);
+	take_over(ext, id, "version = coalesce(m.version, a.version), name = m.name");
 }
 
 /* What is registered counts as what was applied, in every target schema. */
 void
 dbm_applied_accept_text(const DbmExtension *ext, const char *id)
 {
+	take_over(ext, id, "checksum = m.checksum, checksum_kind = m.checksum_kind");
+}
+
+/* Set columns of migrate.applied a from those of migrate.migration m. */
+static void
+take_over(const DbmExtension *ext, const char *id, const char *set)
+{
 	DbmParams	params = {0};
 
 	dbm_param_text(&params, ext->project);
 	dbm_param_text(&params, id);
 	dbm_query(ext,
-			  "UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
-			  " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
-			  " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2",
+			  psprintf("UPDATE migrate.applied a SET %s"
+					   " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1 AND m.id OPERATOR(pg_catalog.=) $2"
+					   " AND a.project OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) $2", set),
 			  &params, SPI_OK_UPDATE);
 }
