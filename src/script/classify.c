@@ -5,7 +5,8 @@
  *
  * Online are the statements that PostgreSQL refuses in a transaction block,
  * or after a query in it: the callers of PreventInTransactionBlock() in the
- * server's source, WAIT FOR, and some of SET TRANSACTION.  The answer is the
+ * server's source, WAIT FOR, some of SET TRANSACTION, and DO blocks with a
+ * COMMIT in them.  The answer is the
  * same on every server version that can parse the statement, whether or not
  * that version refuses it.
  *
@@ -81,6 +82,8 @@ dbm_classify_online(Node *stmt)
 			return alter_subscription_is_online((AlterSubscriptionStmt *) stmt);
 		case T_VariableSetStmt:
 			return set_transaction_is_online((VariableSetStmt *) stmt);
+		case T_DoStmt:
+			return dbm_do_block_commits((DoStmt *) stmt);
 		case T_TransactionStmt:
 			{
 				TransactionStmtKind kind = ((TransactionStmt *) stmt)->kind;

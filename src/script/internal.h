@@ -9,6 +9,7 @@
 #define DBMIGRATE_SCRIPT_INTERNAL_H
 
 #include "catalog/objectaddress.h"
+#include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
 #include "script/script.h"
@@ -53,6 +54,9 @@ extern bool dbm_tokens_end(const DbmTokens *tokens, int token);
 extern void dbm_tokens_add(DbmTokens *tokens, int token);
 extern DbmStatementKind dbm_tokens_kind(const DbmTokens *tokens, bool *refused);
 extern bool dbm_tokens_is_definition(const DbmTokens *tokens);
+extern bool dbm_tokens_is_commit(int token);
+extern bool dbm_tokens_goes_on_as_commit(int token);
+extern bool dbm_tokens_precedes_statement(int token, const char *text);
 
 /* scripttrouble.c */
 
@@ -73,6 +77,10 @@ extern int	dbm_script_pin_settings(void);
 extern bool dbm_classify_online(Node *stmt);
 extern bool dbm_classify_online_words(const char *sql);
 extern const char *dbm_classify_refused(Node *stmt, int *sqlerrcode);
+
+/* doblock.c */
+
+extern bool dbm_do_block_commits(const DoStmt *stmt);
 
 /* errors.c */
 

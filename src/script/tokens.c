@@ -26,6 +26,7 @@ enum
 	KEYWORD_OTHER = 1000,
 	KEYWORD_ABORT,
 	KEYWORD_ALTER,
+	KEYWORD_AND,
 	KEYWORD_ATOMIC,
 	KEYWORD_BEGIN,
 	KEYWORD_COMMENT,
@@ -33,6 +34,7 @@ enum
 	KEYWORD_COPY,
 	KEYWORD_CREATE,
 	KEYWORD_DROP,
+	KEYWORD_ELSE,
 	KEYWORD_END,
 	KEYWORD_FROM,
 	KEYWORD_FUNCTION,
@@ -51,6 +53,7 @@ enum
 	KEYWORD_START,
 	KEYWORD_STDIN,
 	KEYWORD_STDOUT,
+	KEYWORD_THEN,
 	KEYWORD_TRANSACTION,
 	KEYWORD_WORK
 };
@@ -63,6 +66,7 @@ static const struct
 {
 	{"abort", KEYWORD_ABORT},
 	{"alter", KEYWORD_ALTER},
+	{"and", KEYWORD_AND},
 	{"atomic", KEYWORD_ATOMIC},
 	{"begin", KEYWORD_BEGIN},
 	{"comment", KEYWORD_COMMENT},
@@ -70,6 +74,7 @@ static const struct
 	{"copy", KEYWORD_COPY},
 	{"create", KEYWORD_CREATE},
 	{"drop", KEYWORD_DROP},
+	{"else", KEYWORD_ELSE},
 	{"end", KEYWORD_END},
 	{"from", KEYWORD_FROM},
 	{"function", KEYWORD_FUNCTION},
@@ -88,6 +93,7 @@ static const struct
 	{"start", KEYWORD_START},
 	{"stdin", KEYWORD_STDIN},
 	{"stdout", KEYWORD_STDOUT},
+	{"then", KEYWORD_THEN},
 	{"transaction", KEYWORD_TRANSACTION},
 	{"work", KEYWORD_WORK}
 };
@@ -262,6 +268,43 @@ dbm_tokens_is_definition(const DbmTokens *tokens)
 		case KEYWORD_SET:
 		case KEYWORD_START:
 			return true;
+		default:
+			return false;
+	}
+}
+
+/* Is it COMMIT or ROLLBACK, which in PL/pgSQL are statements or names? */
+bool
+dbm_tokens_is_commit(int token)
+{
+	return token == KEYWORD_COMMIT || token == KEYWORD_ROLLBACK;
+}
+
+/* And can this follow if it is the statement?  (AND CHAIN) */
+bool
+dbm_tokens_goes_on_as_commit(int token)
+{
+	return token == ';' || token == KEYWORD_AND;
+}
+
+/*
+ * Can a statement of PL/pgSQL follow this token?  "text" is that of a name or
+ * an operator: LOOP is a word for PL/pgSQL alone, and >> ends a label.
+ */
+bool
+dbm_tokens_precedes_statement(int token, const char *text)
+{
+	switch (token)
+	{
+		case ';':
+		case KEYWORD_BEGIN:
+		case KEYWORD_ELSE:
+		case KEYWORD_THEN:
+			return true;
+		case TOKEN_IDENT:
+			return strcmp(text, "loop") == 0;
+		case TOKEN_OP:
+			return strcmp(text, ">>") == 0;
 		default:
 			return false;
 	}

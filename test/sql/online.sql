@@ -31,6 +31,13 @@ SELECT pg_temp.online(s) AS online, s FROM unnest(ARRAY[
     'ALTER SUBSCRIPTION s SET (two_phase)', 'ALTER SUBSCRIPTION s SET (binary)',
     'COMMIT PREPARED ''x''', 'ROLLBACK PREPARED ''x''',
     'SELECT 1; -- VACUUM', 'SELECT ''VACUUM''; DO $$ BEGIN EXECUTE ''VACUUM''; END $$', 'SELECT 1; VACUUM; SELECT 2']) s;
+-- blocks that end transactions themselves, and what only looks like it
+SELECT pg_temp.online(s) AS online, s FROM unnest(ARRAY[
+    'DO $$ BEGIN COMMIT; END $$', 'DO LANGUAGE plpgsql $$ BEGIN PERFORM 1; rollback; END $$', 'DO $$ BEGIN LOOP COMMIT; EXIT; END LOOP; END $$',
+    'DO $$ BEGIN IF true THEN NULL; ELSE ROLLBACK; END IF; END $$', 'DO $$ << b >> BEGIN /* now */ COMMIT AND CHAIN; END $$', 'DO ''BEGIN IF false THEN COMMIT; END IF; END''',
+    'DO $$ BEGIN PERFORM 1; END $$', 'DO $$ DECLARE i int; commit bool; BEGIN commit := true; PERFORM commit; END $$', E'DO $$ BEGIN -- COMMIT;\n END $$',
+    'DO $$ BEGIN EXECUTE ''COMMIT;''; END $$', 'DO $$ BEGIN SELECT t.commit; END $$', 'DO LANGUAGE plpython3u $$ plpy.commit() $$',
+    'DO LANGUAGE plperl $$ BEGIN; COMMIT; $$', 'DO $$ '' BEGIN COMMIT; $$', 'CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$', 'CALL p()']) s;
 -- from the words, where this server cannot parse; what newer ones can is known to all
 SET client_min_messages = error;
 SELECT pg_temp.online(s) AS online, s FROM unnest(ARRAY[

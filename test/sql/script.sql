@@ -119,7 +119,8 @@ SELECT * FROM migrate.apply();
 SELECT migrate.remove('2');
 
 -- a negative code of SPI would be a failure that nobody raised
-SELECT migrate.add('2', 'commits', 'DO $$ BEGIN COMMIT; END $$');
+CREATE PROCEDURE script_p() LANGUAGE plpgsql AS 'BEGIN COMMIT; END';
+SELECT migrate.add('2', 'commits', 'CALL script_p()');
 SELECT * FROM migrate.apply();
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE script_t;
