@@ -44,10 +44,11 @@ extern PGDLLEXPORT void _PG_init(void);
 
 /* 17 moved the local transaction id into a struct. */
 #if PG_VERSION_NUM < 170000
-#define dbm_my_lxid() (MyProc->lxid)
+#define dbm_proc_lxid(proc) ((proc)->lxid)
 #else
-#define dbm_my_lxid() (MyProc->vxid.lxid)
+#define dbm_proc_lxid(proc) ((proc)->vxid.lxid)
 #endif
+#define dbm_my_lxid() dbm_proc_lxid(MyProc)
 
 /*
  * Could "member" become "role"?  From 16 on a membership may come without the
@@ -215,12 +216,21 @@ dbm_is_wait(Node *stmt)
 #define dbm_lock_held_by_me(tag, mode) LockHeldByMe(tag, mode, false)
 #endif
 
-/* 17 calls the number of a backend by another name. */
+/*
+ * The process that is in a transaction; NULL if it has left it, as one that was
+ * prepared.  17 calls the number of a backend by another name.
+ */
+static inline PGPROC *
+dbm_vxid_proc(VirtualTransactionId vxid)
+{
 #if PG_VERSION_NUM < 170000
-#define dbm_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+	PGPROC	   *proc = BackendIdGetProc(vxid.backendId);
 #else
-#define dbm_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
+	PGPROC	   *proc = ProcNumberGetProc(vxid.procNumber);
 #endif
+
+	return proc && dbm_proc_lxid(proc) == vxid.localTransactionId ? proc : NULL;
+}
 
 /* All settings; 16 counts them in the same call. */
 static inline struct config_generic **

@@ -39,7 +39,7 @@ int			dbm_out_of_order = DBM_OUT_OF_ORDER_ERROR;
 /* How long to wait for another run, in milliseconds. */
 int			dbm_lock_wait = 60000;
 
-/* How long a migration of a procedure waits for a lock, in milliseconds. */
+/* How long a migration that may be tried again waits for a lock, in milliseconds. */
 int			dbm_lock_timeout = 5000;
 
 /* How often it is tried again. */
@@ -121,7 +121,7 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("dbmigrate.lock_timeout",
-							"Sets how long a migration that a procedure runs waits for a lock of the server.",
+							"Sets how long a migration that may be tried again waits for a lock of the server.",
 							"Online statements wait as lock_timeout says.  Zero does not limit it.",
 							&dbm_lock_timeout,
 							5000,
@@ -130,8 +130,8 @@ _PG_init(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("dbmigrate.retries",
-							"Sets how often a procedure tries a migration again that did not get a lock.",
-							NULL,
+							"Sets how often a migration is tried again that did not get a lock.",
+							"Procedures do so with each, apply() with the first.",
 							&dbm_retries,
 							5,
 							0, 1000,

@@ -18,8 +18,8 @@ typedef enum DbmOutOfOrder
 
 extern int	dbm_out_of_order;
 extern int	dbm_lock_wait;		/* milliseconds */
-extern int	dbm_lock_timeout;	/* milliseconds, of ordinary migrations of a
-								 * procedure */
+extern int	dbm_lock_timeout;	/* milliseconds, of migrations that may be
+								 * tried again */
 extern int	dbm_retries;
 extern bool dbm_progress;
 

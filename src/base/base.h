@@ -191,6 +191,23 @@ extern void dbm_wait_notice(const DbmWaitText *text);
 pg_noreturn extern void dbm_wait_give_up(const DbmWaitText *text);
 extern bool dbm_lock_is_held_by_others(const LOCKTAG *tag);
 
+/* blockers.c */
+
+typedef struct DbmBlockers
+{
+	char	   *who;			/* or NULL */
+	char	   *with_queries;	/* for the caller's eyes only */
+} DbmBlockers;
+
+extern void dbm_blockers_watch(void);
+extern void dbm_blockers_tell(bool is_wanted);
+extern void dbm_blockers_stop(void);
+extern void dbm_blockers_find(DbmBlockers *blockers);
+extern void dbm_blockers_of(int pid, DbmBlockers *blockers);
+extern const char *dbm_blockers_reason(const DbmBlockers *blockers);
+extern const char *dbm_blockers_explain(const DbmBlockers *blockers, ErrorData *error);
+extern bool dbm_autovacuum_is_alone(Oid table);
+
 /* caller.c */
 
 extern bool dbm_script_running;

@@ -41,24 +41,6 @@ extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, List **made);
 extern DbmTrouble *dbm_outcome_check(Node *tree, Datum before, const char *go_on);
 extern char *dbm_outcome_detach(Node *tree);
 
-/* blockers.c */
-
-typedef struct DbmBlockers
-{
-	char	   *who;			/* or NULL */
-	char	   *with_queries;	/* for the caller's eyes only */
-} DbmBlockers;
-
-extern void dbm_blockers_watch(void);
-extern void dbm_blockers_tell(DbmBlockers *blockers);
-extern bool dbm_autovacuum_is_alone(Oid table);
-
-/* retry.c */
-
-extern bool dbm_retry_is_worth(const ErrorData *error);
-extern long dbm_retry_pause(int attempt);
-extern void dbm_retry_wait(long milliseconds);
-
 /* failure.c */
 
 extern void dbm_online_open(DbmRun *run);

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -56,6 +57,8 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 	ErrorData  *volatile error = NULL;
 
 	memset(execution, 0, sizeof(DbmExecution));
+	dbm_blockers_watch();
+	dbm_blockers_tell(dbm_progress);
 	PG_TRY();
 	{
 		go(&online);
@@ -70,10 +73,17 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
+	dbm_blockers_tell(false);
+	dbm_blockers_stop();
 	dbm_settings_restore(settings);
 	dbm_transaction_next();
 	if (error)
 	{
+		DbmBlockers blockers;
+
+		dbm_online_open(run);
+		dbm_blockers_find(&blockers);
+		dbm_online_close();
 		if (dbm_online_lock_again(run, true))
 		{
 			dbm_online_open(run);
@@ -82,7 +92,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 				dbm_halfway_failed(&run->ext, migration->id, error, online.nothing_done);
 			dbm_online_close();
 		}
-		dbm_online_record_failure(run, migration, "failed", NULL, error, execution);
+		dbm_online_record_failure(run, migration, "failed", dbm_blockers_explain(&blockers, error), error, execution);
 		add_hint(&online, error);
 	}
 	else
@@ -223,6 +233,10 @@ set_session(DbmOnline *online)
 								 GUC_ACTION_SET, true, 0, false);
 	if (!dbm_strings_are_standard())
 		(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SET, true, 0, false);
+	/* so that whom a statement waits for is told, see dbm_blockers_tell() */
+	if (!log_lock_waits && dbm_progress)
+		(void) set_config_option("log_lock_waits", "on", PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SET, true, 0, false);
 	dbm_transaction_next();
 }

@@ -33,6 +33,7 @@
 #include "online/online.h"
 
 #define LOOK_INTERVAL 200		/* milliseconds */
+#define TELL_INTERVAL 1000		/* milliseconds */
 #define TIME_TO_STOP 5000		/* milliseconds, for a worker that is
 								 * cancelled */
 #define TEXT_SIZE 2000			/* bytes of a message, its detail, ... that
@@ -86,7 +87,8 @@ static void put_string(char **at, const char *string);
 static char *get_string(char **at);
 static dsm_segment *share(const DbmCall *call);
 static BackgroundWorkerHandle *start_worker(dsm_segment *segment);
-static void wait_for_worker(BackgroundWorkerHandle *worker);
+static void wait_for_worker(DbmCall *call, BackgroundWorkerHandle *worker);
+static void tell_whom_it_waits_for(DbmCall *call, pid_t pid, char **told);
 static void stop_worker(int code, Datum arg);
 static void take_result(DbmCall *call, const Shared *of_worker);
 static void become_caller(void);
@@ -119,7 +121,7 @@ dbm_worker_run(DbmCall *call)
 		work.worker = start_worker(work.segment);
 		dbm_transaction_next();
 		dbm_transaction_rest();
-		wait_for_worker(work.worker);
+		wait_for_worker(call, work.worker);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(stop_worker, PointerGetDatum(&work));
 	memcpy(of_worker, dsm_segment_address(work.segment), sizeof(Shared));
@@ -228,9 +230,11 @@ start_worker(dsm_segment *segment)
  * ended; the error comes back from it.
  */
 static void
-wait_for_worker(BackgroundWorkerHandle *worker)
+wait_for_worker(DbmCall *call, BackgroundWorkerHandle *worker)
 {
 	TimestampTz cancelled = 0;
+	TimestampTz looked = GetCurrentTimestamp();
+	char	   *told = NULL;
 	BgwHandleStatus status;
 	pid_t		pid;
 
@@ -248,6 +252,31 @@ wait_for_worker(BackgroundWorkerHandle *worker)
 		if (cancelled != 0 && TimestampDifferenceExceeds(cancelled, GetCurrentTimestamp(), TIME_TO_STOP))
 			TerminateBackgroundWorker(worker);
 		CHECK_FOR_INTERRUPTS();
+		if (dbm_progress && status == BGWH_STARTED &&
+			TimestampDifferenceExceeds(looked, GetCurrentTimestamp(), TELL_INTERVAL))
+		{
+			tell_whom_it_waits_for(call, pid, &told);
+			looked = GetCurrentTimestamp();
+		}
+	}
+}
+
+/* Once for each; in a transaction of its own, so that nobody waits for us. */
+static void
+tell_whom_it_waits_for(DbmCall *call, pid_t pid, char **told)
+{
+	DbmBlockers blockers;
+
+	dbm_online_open(&call->run);
+	dbm_blockers_of(pid, &blockers);
+	dbm_online_close();
+	dbm_transaction_rest();
+	if (blockers.who && (*told == NULL || strcmp(*told, blockers.who) != 0))
+	{
+		ereport(NOTICE,
+				(errmsg("waiting for a lock"),
+				 errdetail_internal("In the way: %s.", blockers.with_queries)));
+		*told = blockers.who;
 	}
 }
 

@@ -11,8 +11,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -24,9 +26,11 @@ typedef struct Call
 	DbmRun		run;
 	ReturnSetInfo *result;
 	MemoryContext context;		/* of one step */
+	bool		may_try_again;	/* nothing has happened in the transaction */
 } Call;
 
 static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
+static bool is_nothing_done(void);
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
 								  const char *version);
@@ -35,6 +39,8 @@ static void apply_pending(Call *call, int64 steps, Datum up_to, const char *vers
 static void roll_back(Call *call, int64 steps, const char *version, Datum key);
 static void roll_back_list(Call *call, List *chosen);
 static void step(Call *call, const DbmMigration *migration, bool is_up);
+static void run_patiently(DbmRun *run, const DbmMigration *migration, DbmExecution *execution);
+static int	lock_timeout(void);
 static void put_result(ReturnSetInfo *result, const DbmMigration *migration, const char *action,
 					   const DbmExecution *execution);
 
@@ -148,6 +154,7 @@ begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_ar
 	const char *schema;
 
 	memset(call, 0, sizeof(Call));
+	call->may_try_again = is_nothing_done();
 	dbm_check_caller(what);
 	(void) dbm_environment();	/* an error here is not one of a query of ours */
 	InitMaterializedSRF(fcinfo, 0);
@@ -159,6 +166,13 @@ begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_ar
 	dbm_extension_use(&run->ext, schema, dbm_text_argument(fcinfo, project_arg));
 	dbm_extension_check_project(&run->ext);
 	dbm_lost_schema_refuse_lost(&run->ext);
+}
+
+/* Are we the first that the transaction does, and is it for this statement only? */
+static bool
+is_nothing_done(void)
+{
+	return !IsInTransactionBlock(true) && !TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
 /* A count of at least 1, or DBM_ALL_STEPS. */
@@ -279,7 +293,11 @@ step(Call *call, const DbmMigration *migration, bool is_up)
 	DbmExecution execution;
 	MemoryContext caller = MemoryContextSwitchTo(call->context);
 
-	dbm_run_step(&call->run, migration, is_up, &execution);
+	if (is_up && call->may_try_again && dbm_retries > 0)
+		run_patiently(&call->run, migration, &execution);
+	else
+		dbm_run_step(&call->run, migration, is_up, &execution);
+	call->may_try_again = false;
 	put_result(call->result, migration, is_up ? "apply" : "rollback", &execution);
 	if (dbm_progress)
 		dbm_progress_notice(migration, is_up);
@@ -290,6 +308,45 @@ step(Call *call, const DbmMigration *migration, bool is_up)
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(call->context);
+}
+
+/*
+ * The first migration of a call: as long as it alone has locks, those are
+ * given back if it does not get another one, and it is tried again.  What comes
+ * later has to wait for its locks, with those of the first ones.
+ */
+static void
+run_patiently(DbmRun *run, const DbmMigration *migration, DbmExecution *execution)
+{
+	DbmBlockers blockers;
+	ErrorData  *error;
+
+	run->lock_timeout = lock_timeout();
+	for (int attempt = 1; (error = dbm_run_attempt(run, migration, true, execution, &blockers)) != NULL; attempt++)
+	{
+		DbmHistoryEntry entry = {
+			.action = "retry",
+			.migration = migration,
+			.run = run->number,
+			.reason = dbm_blockers_reason(&blockers)
+		};
+
+		if (!dbm_retry_is_worth(error, attempt))
+		{
+			(void) dbm_blockers_explain(&blockers, error);
+			ReThrowError(error);
+		}
+		dbm_history_add_failure(&run->ext, &entry, error, execution);
+		dbm_retry_pause(migration, attempt, error, &blockers, false);
+	}
+	run->lock_timeout = 0;
+}
+
+/* Milliseconds; the session may want less.  0 leaves it. */
+static int
+lock_timeout(void)
+{
+	return LockTimeout > 0 ? Min(LockTimeout, dbm_lock_timeout) : dbm_lock_timeout;
 }
 
 static void

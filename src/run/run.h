@@ -57,6 +57,14 @@ extern DbmScript *dbm_run_read_script(const DbmRun *run, const DbmMigration *mig
 									  const DbmLabel *label, DbmTrust *trust);
 extern void dbm_run_check_deferred(DbmRun *run);
 
+/* retry.c */
+
+extern ErrorData *dbm_run_attempt(DbmRun *run, const DbmMigration *migration, bool is_up,
+								  DbmExecution *execution, DbmBlockers *blockers);
+extern bool dbm_retry_is_worth(const ErrorData *error, int attempts);
+extern void dbm_retry_pause(const DbmMigration *migration, int attempts, const ErrorData *error,
+							const DbmBlockers *blockers, bool commits);
+
 /* choose.c */
 
 #define DBM_ALL_STEPS (-1)

@@ -66,6 +66,30 @@ is($code, '', 'a lowered session') or diag $said;
 is($node->safe_psql('postgres', 'SELECT * FROM app.who'), 'deployer|owner|7MB|here', 'the users and settings are those of the caller');
 is($node->safe_psql('postgres', q{SELECT session_username, username FROM migrate.history WHERE version = '3'}), 'deployer|owner', 'in the history, too');
 
+# Whom the worker waits for
+
+$node->safe_psql('postgres', q{SELECT migrate.add('3.1', 'index', 'CREATE INDEX CONCURRENTLY t_b ON t (a)', '')});
+{
+	my $writer = $node->background_psql('postgres');
+	$writer->query_safe('BEGIN; INSERT INTO t VALUES (4)');
+	my $writer_pid = $writer->query_safe('SELECT pg_backend_pid()');
+	my $runner = $node->background_psql('postgres');
+	$runner->query_until(qr/begins/, "\\echo begins\nCALL migrate.run();\n\\echo ended\n");
+	foreach (1 .. 200)
+	{
+		last if $runner->{stderr} =~ /In the way/;
+		$runner->{run}->pump_nb;
+		select undef, undef, undef, 0.05;
+	}
+	like($runner->{stderr}, qr/NOTICE:  waiting for a lock\nDETAIL:  In the way: process $writer_pid of user "postgres".*, in a transaction since .*: SELECT pg_backend_pid/,
+		'whom it waits for is told while it waits');
+	$writer->query_safe('COMMIT');
+	$runner->query_until(qr/ended/, "\n");
+	is(() = $runner->{stderr} =~ /waiting for a lock/g, 1, '... once');
+	$_->quit foreach ($runner, $writer);
+	is(state_of('3.1'), 'applied', '... and then it goes on');
+}
+
 # What goes wrong
 
 $node->safe_psql('postgres', q{SELECT migrate.add('4', 'fails', 'CREATE TABLE four ();
