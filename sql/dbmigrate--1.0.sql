@@ -270,7 +270,7 @@ COMMENT ON TABLE migrate.progress IS 'online migrations that are begun and not f
 COMMENT ON COLUMN migrate.progress.direction IS 'up or down: which script';
 COMMENT ON COLUMN migrate.progress.statements IS 'number of statements in the script when it began, BEGIN and COMMIT included';
 COMMENT ON COLUMN migrate.progress.finished IS 'how many of them are done';
-COMMENT ON COLUMN migrate.progress.finished_sha256 IS 'SHA-256 of the text up to there, which must not change any more';
+COMMENT ON COLUMN migrate.progress.finished_sha256 IS 'SHA-256 of the statements up to there, which must not change any more, but for comments and white space';
 COMMENT ON COLUMN migrate.progress.started IS 'the statement that was begun last, if it is not known to be done';
 COMMENT ON COLUMN migrate.progress.statement IS 'its text';
 COMMENT ON COLUMN migrate.progress.indexes IS 'the indexes that its table had before';

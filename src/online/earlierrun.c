@@ -45,7 +45,7 @@ dbm_online_settle(DbmOnline *online)
 		raise_undecided(online, number, NIL);
 	if (text == NULL)
 		text = dbm_online_statement(online, number);
-	has_changed = !is_there || strcmp(text, dbm_online_statement(online, number)) != 0;
+	has_changed = !is_there || !dbm_statement_is_same(text, dbm_online_statement(online, number));
 	tree = dbm_online_parse(text);
 	dbm_online_open(online->run);
 	decision = dbm_outcome_decide(tree, halfway->indexes, &made);

@@ -63,17 +63,21 @@ typedef struct DbmOnline
 	DbmExecution *execution;	/* of all of it */
 	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
 	int			finished;		/* statements, as far as it is noted */
+	Datum		sha256;			/* of those, if this run has finished some */
 	bool		is_at_work;		/* what that one has left is settled */
 	bool		nothing_done;	/* by the statement that has failed */
 } DbmOnline;
 
-extern void dbm_online_finished(DbmOnline *online, int end);
 extern const char *dbm_online_statement(const DbmOnline *online, int number);
 extern Node *dbm_online_parse(const char *text);
 extern ErrorData *dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up,
 								 DbmExecution *execution);
 
-extern Datum dbm_online_text_sha256(const DbmScript *script, int end);
+/* finishedpart.c */
+
+extern Datum dbm_finished_sha256(const DbmScript *script, int end);
+extern void dbm_online_finished(DbmOnline *online, int end);
+extern bool dbm_statement_is_same(const char *one, const char *other);
 
 /* earlierrun.c */
 

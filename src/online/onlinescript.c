@@ -214,7 +214,7 @@ check_finished_part(const DbmOnline *online)
 	if (halfway->finished > online->script->nstatements ||
 		(halfway->finished > 0 &&
 		 (!halfway->finished_sha256 ||
-		  !datumIsEqual(halfway->finished_sha256, dbm_online_text_sha256(online->script, halfway->finished), false, -1))))
+		  !datumIsEqual(halfway->finished_sha256, dbm_finished_sha256(online->script, halfway->finished), false, -1))))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the part of %s that is done already has changed", dbm_label_text(&online->label)),
@@ -370,17 +370,6 @@ run_alone(DbmOnline *online, int number)
 	online->execution->statements++;
 }
 
-/* Of the text up to the end of a statement (counted from 1), in UTF-8. */
-Datum
-dbm_online_text_sha256(const DbmScript *script, int end)
-{
-	const DbmStatement *last = &script->statements[end - 1];
-	int			len = last->kind == DBM_STATEMENT_COPY_DATA ? last->data_start + last->data_len :
-		last->start + last->len;
-
-	return dbm_checksum_text(PointerGetDatum(cstring_to_text_with_len(script->text, len)));
-}
-
 /* It is in force, or undone. */
 static void
 finish(DbmOnline *online)
@@ -406,15 +395,6 @@ finish(DbmOnline *online)
 	dbm_halfway_end(&run->ext, online->migration->id);
 	dbm_lost_schema_record(&run->ext, run->number);
 	dbm_online_close();
-}
-
-/* In a transaction, which may have SPI connected or not. */
-void
-dbm_online_finished(DbmOnline *online, int end)
-{
-	dbm_halfway_finished(&online->run->ext, online->migration->id, end,
-						 dbm_online_text_sha256(online->script, end));
-	online->finished = end;
 }
 
 const char *

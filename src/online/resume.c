@@ -96,5 +96,5 @@ sha256_up_to(DbmRun *run, const DbmMigration *migration, bool is_up, int stateme
 	char	   *text = dbm_state_read_script(&run->ext, migration, is_up, &len);
 	DbmScript  *script = dbm_script_scan(text, len, false);
 
-	return dbm_online_text_sha256(script, Min(statement, script->nstatements));
+	return dbm_finished_sha256(script, Min(statement, script->nstatements));
 }

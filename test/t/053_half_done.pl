@@ -44,11 +44,14 @@ register('up', $done =~ s/7MB/8MB/r . $rest);
 like(run('up'), qr/the part of .* that is done already has changed/, 'another text of the part that is done');
 register('up', $done =~ s/^2$/3/mr . $rest);
 like(run('up'), qr/the part of .* that is done already has changed/, 'other data in it');
+register('up', $done =~ s/BEGIN;\n|COMMIT;\n//gr . "SELECT 1;\nSELECT 2;\n" . $rest);
+like(run('up'), qr/the part of .* that is done already has changed/, 'no transaction around what was one');
 register('up', 'SET search_path = s');
 like(run('up'), qr/the part of .* that is done already has changed/, 'less of it');
 is(state() . ' ' . look(), 'failed p1 p2 u!', 'nothing is changed by that');
 
-register('up', $done . "DELETE FROM g WHERE ctid = '(0,2)';\n" . $rest);
+my $reformatted = $done =~ s/SET work_mem =/-- 7MB is enough\nset work_mem\t=/r =~ s/INSERT INTO g/INSERT \/* one *\/ INTO\r\n  g/r;
+register('up', $reformatted . "DELETE FROM g WHERE ctid = '(0,2)';\n" . $rest);
 is(run('up'), 3, 'the text behind it may change, with what is left of the statement that was there dropped');
 is(query('SELECT what FROM log'), '7MB', 'the settings of the part that is done hold');
 is(state() . ' ' . look(), 'applied p1 p2 u', 'it is applied');
@@ -105,12 +108,16 @@ query($i);
 like(run('up'), qr/statement 1 of .* is done already and has changed/, 'another text of a statement that is done');
 is(state(), 'interrupted', 'and that changes nothing');
 
+query(q{SELECT migrate.add('1', 'm', '/* a */ create index CONCURRENTLY i -- b
+	ON s.t (a)', '', online => true)});
+is(run('up') . ' ' . look(), '0 i p1 p2', 'but for comments and white space');
+
 # A text that has nothing online any more goes on all the same; as does a
 # repeatable migration, also where it was applied before.
 query('CALL make_tables()');
 query(q{SELECT migrate.add('1', 'm', 'CREATE TABLE s.n ()', '')});
 query(q{CALL interrupt('up', 1, NULL);
-	UPDATE migrate.progress SET finished_sha256 = sha256('CREATE TABLE s.n ()')});
+	UPDATE migrate.progress SET finished_sha256 = sha256((SELECT checksum FROM migrate.migration))});
 like(error_of('SELECT FROM migrate.apply()'), qr/must run outside a transaction block/, 'not in a transaction');
 is(run('up'), 0, 'all was done, and the text is not online any more');
 query(q{SELECT migrate.add(NULL, 'r', 'VACUUM s.t')});
@@ -173,7 +180,7 @@ foreach my $real (@real)
 query('CALL make_tables()');
 register('up', "VACUUM s.t;\nCALL public.commits();\nINSERT INTO public.log VALUES ('behind')");
 query(q{CALL interrupt('up', 1, 2);
-	UPDATE migrate.progress SET finished_sha256 = sha256('VACUUM s.t'), statement = 'CALL public.commits()'});
+	UPDATE migrate.progress SET finished_sha256 = sha256(sha256('vacuum\000s\000.\000t\000;\000')), statement = 'CALL public.commits()'});
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $node->backup_dir . '.dump', '-d', $node->connstr('postgres') ], 'dumped');
 query('CREATE DATABASE copy');
 $node->command_ok([ 'pg_restore', '-d', $node->connstr('copy'), $node->backup_dir . '.dump' ], 'restored');
