@@ -86,11 +86,11 @@ dbm_autovacuum_is_alone(Oid table)
 	return count > 0;
 }
 
-/* In the signal handler of the timeout. */
+/* In the signal handler of the timeout; perhaps of a process that is ending. */
 static void
 look(void)
 {
-	LOCK	   *lock = MyProc->waitLock;
+	LOCK	   *lock = MyProc ? MyProc->waitLock : NULL;
 
 	if (lock)
 	{
