@@ -258,6 +258,7 @@ CREATE TABLE migrate.progress (
     started         integer,
     statement       text,
     indexes         text[],
+    committed       boolean NOT NULL DEFAULT false,
     run             bigint NOT NULL,
     began_at        timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     changed_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -274,6 +275,7 @@ COMMENT ON COLUMN migrate.progress.finished_sha256 IS 'SHA-256 of the statements
 COMMENT ON COLUMN migrate.progress.started IS 'the statement that was begun last, if it is not known to be done';
 COMMENT ON COLUMN migrate.progress.statement IS 'its text';
 COMMENT ON COLUMN migrate.progress.indexes IS 'the indexes that its table had before';
+COMMENT ON COLUMN migrate.progress.committed IS 'it is CALL or DO, and has committed something amid its work';
 COMMENT ON COLUMN migrate.progress.sqlstate IS 'how it failed; NULL if it was not told, or is at work';
 
 CREATE TABLE migrate.run (
@@ -315,7 +317,11 @@ SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
 CREATE VIEW migrate.schema_migrations AS
     SELECT a.version, a.name, a.applied_at, a.applied_by, a.duration, a.target_schema, a.position, a.project
       FROM migrate.applied a
-     WHERE a.state OPERATOR(pg_catalog.=) 'applied';
+     WHERE a.state OPERATOR(pg_catalog.=) 'applied'
+           -- what is half rolled back is no more in force than what is half applied
+           AND NOT EXISTS (SELECT FROM migrate.progress g
+                            WHERE g.target_schema OPERATOR(pg_catalog.=) a.target_schema
+                                  AND g.project OPERATOR(pg_catalog.=) a.project AND g.id OPERATOR(pg_catalog.=) a.id);
 COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
 
 --
@@ -703,6 +709,8 @@ BEGIN ATOMIC
     SELECT a.version
       FROM migrate.applied a
      WHERE a.target_schema = coalesce($1, '') AND a.project = coalesce($2, '') AND a.state = 'applied' AND a.version_key IS NOT NULL
+           AND NOT EXISTS (SELECT FROM migrate.progress g
+                            WHERE g.target_schema = a.target_schema AND g.project = a.project AND g.id = a.id)
            AND migrate.check_target($1, $2)
      ORDER BY a.version_key DESC
      LIMIT 1;
@@ -723,15 +731,16 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH known AS (
         SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
-               s.state, s.version_key, NOT s.to_run AS is_applied
+               s.state, s.version_key, s.to_run,
+               NOT s.to_run AND s.state NOT IN ('running', 'interrupted', 'failed') AS is_applied
           FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
          WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target($1, $2)
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
-               coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
+               coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.to_run), '[]') AS pending,
                (array_agg(k.name ORDER BY k.version_key DESC, k.name DESC) FILTER (WHERE k.is_applied))[1] AS last,
-               count(*) FILTER (WHERE NOT k.is_applied) AS npending,
-               count(*) FILTER (WHERE k.is_applied AND k.state NOT IN ('applied', 'missing')) AS nodd
+               count(*) FILTER (WHERE k.to_run) AS npending,
+               count(*) FILTER (WHERE NOT k.to_run AND k.state NOT IN ('applied', 'missing')) AS nodd
           FROM known k
     )
     SELECT jsonb_build_object(

@@ -48,7 +48,7 @@ dbm_online_settle(DbmOnline *online)
 	has_changed = !is_there || !dbm_statement_is_same(text, dbm_online_statement(online, number));
 	tree = dbm_online_parse(text);
 	dbm_online_open(online->run);
-	decision = dbm_outcome_decide(tree, halfway->indexes, &made);
+	decision = dbm_outcome_decide(tree, halfway->indexes, halfway->has_committed, &made);
 	if (has_changed && (decision == DBM_DECIDED_FINALIZE || decision == DBM_DECIDED_DONE))
 		raise_changed(online, number);
 	dbm_online_close();
@@ -173,7 +173,7 @@ run_text(DbmOnline *online, const char *sql)
 	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
 	bool		has_committed;
 	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
-											  &has_committed);
+											  NULL, NULL, &has_committed);
 
 	if (error)
 		ReThrowError(error);

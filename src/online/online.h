@@ -37,7 +37,7 @@ typedef enum DbmDecision
 	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
 } DbmDecision;
 
-extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, List **made);
+extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, bool has_committed, List **made);
 extern DbmTrouble *dbm_outcome_check(Node *tree, Datum before, const char *go_on);
 extern char *dbm_outcome_detach(Node *tree);
 
@@ -64,6 +64,7 @@ typedef struct DbmOnline
 	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
 	int			finished;		/* statements, as far as it is noted */
 	Datum		sha256;			/* of those, if this run has finished some */
+	MemoryContext context;		/* of all of it */
 	bool		is_at_work;		/* what that one has left is settled */
 	bool		nothing_done;	/* by the statement that has failed */
 } DbmOnline;

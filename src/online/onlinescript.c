@@ -37,6 +37,8 @@ static bool may_commit_inside(const DbmOnline *online, const DbmStatement *state
 static int	end_of_group(const DbmOnline *online, int first);
 static void run_group(DbmOnline *online, int first, int end);
 static void run_alone(DbmOnline *online, int number);
+static void note_done(DbmOnline *online, int number, Node *tree, Datum indexes);
+static void note_code_done(void *arg);
 static void finish(DbmOnline *online);
 
 /*
@@ -52,7 +54,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		.label = {DBM_MIGRATION_REF(migration), migration->name, is_up, run->is_alone},
 		.execution = execution
 	};
-	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext caller = online.context = CurrentMemoryContext;
 	List	   *settings = dbm_settings_save();
 	ErrorData  *volatile error = NULL;
 
@@ -337,8 +339,10 @@ run_alone(DbmOnline *online, int number)
 	DbmRun	   *run = online->run;
 	const char *text = dbm_online_statement(online, number);
 	Node	   *tree = dbm_online_parse(text);
+	bool		is_code = IsA(tree, CallStmt) || IsA(tree, DoStmt);
+	int			finished = online->finished;
+	Datum		sha256 = online->sha256;
 	bool		has_committed;
-	DbmTrouble *trouble;
 	ErrorData  *error;
 	Datum		indexes;
 
@@ -347,17 +351,33 @@ run_alone(DbmOnline *online, int number)
 	dbm_halfway_started(&run->ext, online->migration->id, number + 1, text, indexes);
 	dbm_online_close();
 
+	if (is_code)
+		dbm_commit_note_begin(&run->ext, online->migration->id);
 	error = dbm_execute_top_level(online->script, &online->label, number, online->options.restricted,
-								  &has_committed);
+								  is_code ? note_code_done : NULL, online, &has_committed);
+	dbm_commit_note_end();
 	if (error)
 	{
+		/* at its commit, perhaps */
+		online->finished = finished;
+		online->sha256 = sha256;
 		online->nothing_done = !has_committed;
 		online->execution->failed_statement = number + 1;
 		online->execution->failed_line = online->script->statements[number].line;
 		ReThrowError(error);
 	}
+	if (!is_code)
+		note_done(online, number, tree, indexes);
+	online->execution->statements++;
+}
 
-	dbm_online_open(run);
+/* If what it has left is in order.  "indexes" are those before. */
+static void
+note_done(DbmOnline *online, int number, Node *tree, Datum indexes)
+{
+	DbmTrouble *trouble;
+
+	dbm_online_open(online->run);
 	trouble = dbm_outcome_check(tree, indexes, dbm_online_go_on(online));
 	if (trouble)
 	{
@@ -367,7 +387,20 @@ run_alone(DbmOnline *online, int number)
 	}
 	dbm_online_finished(online, number + 1);
 	dbm_online_close();
-	online->execution->statements++;
+}
+
+/* What code has left uncommitted is one transaction with the note that it is done. */
+static void
+note_code_done(void *arg)
+{
+	DbmOnline  *online = arg;
+	MemoryContext caller = MemoryContextSwitchTo(online->context);
+
+	dbm_commit_note_end();
+	dbm_online_open(online->run);
+	dbm_online_finished(online, online->finished + 1);
+	dbm_extension_close();
+	MemoryContextSwitchTo(caller);
 }
 
 /* It is in force, or undone. */

@@ -39,7 +39,7 @@ static List *invalid_ones(List *indexes);
  * it is run again, or what it may have made if that is undecided.
  */
 DbmDecision
-dbm_outcome_decide(Node *tree, Datum before, List **made)
+dbm_outcome_decide(Node *tree, Datum before, bool has_committed, List **made)
 {
 	*made = NIL;
 	switch (nodeTag(tree))
@@ -53,6 +53,14 @@ dbm_outcome_decide(Node *tree, Datum before, List **made)
 		case T_ReindexStmt:
 			*made = copies_since((ReindexStmt *) tree, before);
 			return DBM_DECIDED_AGAIN;
+		case T_CallStmt:
+		case T_DoStmt:
+
+			/*
+			 * its last transaction would have noted that it is done, so that
+			 * one is undone
+			 */
+			return has_committed ? DBM_UNDECIDED : DBM_DECIDED_AGAIN;
 		case T_VacuumStmt:
 		case T_RepackStmt:
 		case T_AlterSystemStmt:

@@ -142,6 +142,7 @@ extern void dbm_transaction_rest(void);
 /* toplevel.c */
 
 extern ErrorData *dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number,
-										bool restricted, bool *has_committed);
+										bool restricted, void (*at_end) (void *), void *arg,
+										bool *has_committed);
 
 #endif							/* DBMIGRATE_SCRIPT_H */

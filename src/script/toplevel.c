@@ -39,14 +39,14 @@ static void run_as_query(const char *sql);
  * The current memory context must survive transactions.  NULL, or the error:
  * it is not raised, since its transaction is aborted here already, and with it
  * the locks of the session.  *has_committed says whether anything was committed
- * before that.
+ * before that.  "at_end" (or NULL) is called in the statement's last transaction.
  *
  * A statement that commits must not have a security context, so what is
  * restricted is so by other means, see frozen.c.
  */
 ErrorData *
 dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool restricted,
-					  bool *has_committed)
+					  void (*at_end) (void *), void *arg, bool *has_committed)
 {
 	LocalTransactionId began = dbm_my_lxid();
 	MemoryContext caller = CurrentMemoryContext;
@@ -63,6 +63,8 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool
 	{
 		dbm_place_statement(&place, number);
 		run_as_query(place.sql);
+		if (at_end)
+			at_end(arg);
 		dbm_transaction_commit();
 	}
 	PG_CATCH();

@@ -18,14 +18,14 @@
 /* Columns of the query of dbm_halfway_find(). */
 enum
 {
-	COL_IS_UP = 1, COL_FINISHED, COL_SHA256, COL_STARTED, COL_STATEMENT, COL_INDEXES, COL_FAILED
+	COL_IS_UP = 1, COL_FINISHED, COL_SHA256, COL_STARTED, COL_STATEMENT, COL_INDEXES, COL_COMMITTED, COL_FAILED
 };
 
 #define THIS_ONE \
 	" WHERE target_schema OPERATOR(pg_catalog.=) $1 AND project OPERATOR(pg_catalog.=) $2" \
 	" AND id OPERATOR(pg_catalog.=) $3"
 
-#define NOTHING_STARTED " started = NULL, statement = NULL, indexes = NULL"
+#define NOTHING_STARTED " started = NULL, statement = NULL, indexes = NULL, committed = false"
 
 static void add_key(DbmParams *params, const DbmExtension *ext, const char *id);
 static void update(const DbmExtension *ext, DbmParams *params, const char *set);
@@ -54,7 +54,7 @@ dbm_halfway_find(const DbmExtension *ext, const char *id)
 
 	add_key(&params, ext, id);
 	dbm_query(ext,
-			  "SELECT direction OPERATOR(pg_catalog.=) 'up', finished, finished_sha256, started, statement, indexes,"
+			  "SELECT direction OPERATOR(pg_catalog.=) 'up', finished, finished_sha256, started, statement, indexes, committed,"
 			  " sqlstate IS NOT NULL FROM migrate.progress" THIS_ONE,
 			  &params, SPI_OK_SELECT);
 	if (SPI_processed == 0)
@@ -66,6 +66,7 @@ dbm_halfway_find(const DbmExtension *ext, const char *id)
 	halfway->started = dbm_column_int(0, COL_STARTED, 0);
 	halfway->statement = dbm_column_text(0, COL_STATEMENT);
 	halfway->indexes = dbm_column_datum(0, COL_INDEXES);
+	halfway->has_committed = dbm_column_bool(0, COL_COMMITTED);
 	halfway->has_failed = dbm_column_bool(0, COL_FAILED);
 	SPI_freetuptable(SPI_tuptable);
 	return halfway;
@@ -122,7 +123,7 @@ dbm_halfway_started(const DbmExtension *ext, const char *id, int statement, cons
 	dbm_param_int64(&params, statement);
 	dbm_param_text(&params, text);
 	dbm_param_datum(&params, TEXTARRAYOID, indexes);
-	update(ext, &params, "started = $4::pg_catalog.int4, statement = $5, indexes = $6");
+	update(ext, &params, "started = $4::pg_catalog.int4, statement = $5, indexes = $6, committed = false");
 }
 
 /* Everything up to a statement is done; "sha256" is that of the text so far. */

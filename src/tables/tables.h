@@ -233,6 +233,7 @@ typedef struct DbmHalfway
 	int			started;		/* from 1, not known to be done; 0 if none */
 	const char *statement;		/* its text; or NULL */
 	Datum		indexes;		/* text[], what its table had before; or 0 */
+	bool		has_committed;	/* the statement that was begun, if it is code */
 	bool		has_failed;
 } DbmHalfway;
 
@@ -248,6 +249,11 @@ extern void dbm_halfway_undecided(const DbmExtension *ext, const char *id, bool 
 extern void dbm_halfway_failed(const DbmExtension *ext, const char *id, const ErrorData *error,
 							   bool nothing_done);
 extern void dbm_halfway_end(const DbmExtension *ext, const char *id);
+
+/* commitnote.c */
+
+extern void dbm_commit_note_begin(const DbmExtension *ext, const char *id);
+extern void dbm_commit_note_end(void);
 
 /* runs.c */
 

@@ -12,6 +12,7 @@ use Test::More;
 
 my $node = start_server();
 my $i = 'CREATE INDEX i ON s.t (a)';
+my $committed = 'UPDATE migrate.progress SET committed = true';
 my $invalid_i = "$i; CALL invalidate('s.i')";
 
 # Kind of statement; what there was before it; and of each state: its name, what
@@ -96,8 +97,14 @@ my @states = (
 		[ 'all', 'ALTER TABLE s.p DETACH PARTITION s.p1', 1, 'p2' ],
 		[ 'somebody detaches another', q{CALL begin_detach('s.p2')}, qr/already pending detach/, 'p1 p2!' ] ],
 	[ 'CREATE DATABASE d', '', [ 'something', '', $undecided, 'p1 p2' ] ],
-	[ 'DO $$ BEGIN COMMIT; END $$', '', [ 'something', '', $undecided, 'p1 p2' ] ],
-	[ 'CALL public.commits()', '', [ 'something', '', $undecided, 'p1 p2' ] ]);
+	[
+		'DO $$ BEGIN COMMIT; END $$', '',
+		[ 'nothing that was committed', '', 2, 'p1 p2' ],
+		[ 'something that was', $committed, $undecided, 'p1 p2' ] ],
+	[
+		'CALL public.commits()', '',
+		[ 'nothing that was committed', '', 2, 'p1 p2' ],
+		[ 'something that was', $committed, $undecided, 'p1 p2' ] ]);
 
 foreach my $kind (@states)
 {
@@ -152,7 +159,7 @@ foreach my $direction ('up', 'down')
 
 		query('CALL make_tables()');
 		register($direction, "CALL public.commits();\nINSERT INTO public.log VALUES ('behind')");
-		query("CALL interrupt('$direction', 0, 1)");
+		query("CALL interrupt('$direction', 0, 1); $committed");
 		my $error = run($direction);
 		like($error, qr/migrate\.resume\('1', statement_was_done => true/, "$direction: the hint is what to type");
 		is(state(), 'interrupted', "$direction: still interrupted");
@@ -202,9 +209,53 @@ foreach my $statement ('CALL public.commits(1)', 'DO $$ BEGIN PERFORM 1 / (SELEC
 	is(state(), 'failed', "$statement: failed");
 	is(run('up'), $error, "$statement: and again in the same way, without a question");
 }
-register('up', 'DO $$ BEGIN COMMIT; PERFORM 1 / (SELECT count(*) FROM log); END $$');
-like(run('up'), qr/division by zero/, 'DO that commits and fails');
-like(run('up'), $undecided, 'is in doubt');
+foreach my $commits ('', "INSERT INTO public.log VALUES (''); ")
+{
+	query('CALL make_tables()');
+	register('up', "DO 'BEGIN ${commits}COMMIT; PERFORM 1 / 0; END'") unless $commits;
+	register('up', 'DO $$ BEGIN ' . $commits . 'COMMIT; PERFORM 1 / 0; END $$') if $commits;
+	like(run('up'), qr/division by zero/, 'DO that commits and fails');
+	like(run('up'), $commits ? $undecided : qr/division by zero/, $commits ? 'is in doubt' : 'is not, if it has committed nothing');
+}
+
+# Code that is killed is run again, unless something of it was committed: each
+# with the rows that it leaves, or none if it is asked about.
+query(q{
+	CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END';
+	CREATE TABLE slow (what text);
+	CREATE CONSTRAINT TRIGGER t AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait();
+	CREATE PROCEDURE waits() LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (1); PERFORM pg_advisory_xact_lock(7); COMMIT; END'});
+my $write = 'INSERT INTO public.log VALUES (1)';
+my $wait = 'PERFORM pg_advisory_xact_lock(7)';
+my @killed = (
+	[ "DO 'BEGIN $write; $wait; END'", 1 ],
+	[ "DO 'BEGIN $wait; $write; COMMIT; END'", 1 ],
+	[ "DO 'BEGIN COMMIT; $write; $wait; END'", 1 ],
+	[ "DO 'BEGIN $write; ROLLBACK; $wait; $write; END'", 1 ],
+	[ "DO 'BEGIN $write; INSERT INTO public.slow VALUES (1); END'", 1 ],
+	[ 'CALL public.waits()', 1 ],
+	[ "DO 'BEGIN $write; COMMIT; $wait; END'", undef ],
+	[ "DO 'BEGIN $write; COMMIT; INSERT INTO public.slow VALUES (1); END'", undef ]);
+foreach my $killed (@killed)
+{
+	my ($statement, $rows) = @$killed;
+	my $waits = q{FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'migration 1 %'};
+
+	query('CALL make_tables()');
+	register('up', "$statement; SELECT 'behind'");
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe('SELECT pg_advisory_lock(7)');
+	my $runner = $node->background_psql('postgres', on_error_stop => 0);
+	$runner->query_until(qr//, "$call{up};\n");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $waits"), "$statement waits");
+	query("SELECT pg_terminate_backend(pid) $waits");
+	$node->poll_query_until('postgres', q{SELECT NOT migrate.is_online_run_active()});
+	$holder->quit;
+	eval { $runner->quit };
+	is(state(), 'interrupted', "$statement: interrupted");
+	like(run('up'), $rows ? qr/^2$/ : $undecided, "$statement: " . ($rows ? 'is run again' : 'is asked about'));
+	is(query('SELECT count(*) FROM log'), 1, "$statement: was done once");
+}
 
 $node->stop;
 done_testing();

@@ -88,6 +88,11 @@ foreach my $calls (@calls)
 	query(q{SELECT migrate.add('0', 'before', 'SELECT 1', ''); SELECT FROM migrate.apply()});
 	register($direction, "CREATE INDEX CONCURRENTLY i ON s.t (a);\n$rest");
 	query("CALL interrupt('$direction', 1, NULL)");
+	is(query('SELECT migrate.version()'), '0', "half $direction: the one before it is the newest");
+	is(query('SELECT version FROM migrate.schema_migrations'), '0', "half $direction: and the only one that is applied");
+	is(
+		query(q{SELECT s->>'appliedMigrations', s->>'lastMigration', s->>'isUpToDate' FROM (SELECT migrate.status_json()->'status' AS s) x}),
+		'["0_before"]|0_before|false', "half $direction: in JSON, too");
 	foreach my $call (@of_it)
 	{
 		my ($sql, $expected, $state) = @$call;
@@ -130,7 +135,7 @@ is(run('up'), 1, 'and goes on');
 # In a target schema the hints say so, and it can be forgotten with it.
 query('CALL make_tables()');
 register('up', 'CALL public.commits()');
-query(q{CALL interrupt('up', 0, 1); UPDATE migrate.progress SET target_schema = 's'});
+query(q{CALL interrupt('up', 0, 1); UPDATE migrate.progress SET target_schema = 's', committed = true});
 like(error_of(q{CALL migrate.run(schema => 's')}), qr/seen', schema => 's'\)/, 'the hint of resume() has the schema');
 like(error_of(q{SELECT migrate.remove('1')}), qr/migrate\.run\(schema => 's'\)/, 'the hint of remove() has it');
 is(query(q{SELECT state FROM migrate.status('s')}) . ' ' . state(), 'interrupted pending', 'interrupted there only');
