@@ -7,7 +7,8 @@
  * looked at, and noted as done.  What does not is one transaction with the note
  * that it is done; BEGIN ... COMMIT of a script is one of those.  So each
  * statement is done once, whatever ends the run, and where nobody can know the
- * catalogs decide, see outcome.c.
+ * catalogs decide, see outcome.c.  Code, that is CALL and DO, is in between: its
+ * last transaction is one with the note.
  *
  *-------------------------------------------------------------------------
  */

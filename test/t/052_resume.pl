@@ -235,7 +235,10 @@ my @killed = (
 	[ "DO 'BEGIN $write; INSERT INTO public.slow VALUES (1); END'", 1 ],
 	[ 'CALL public.waits()', 1 ],
 	[ "DO 'BEGIN $write; COMMIT; $wait; END'", undef ],
-	[ "DO 'BEGIN $write; COMMIT; INSERT INTO public.slow VALUES (1); END'", undef ]);
+	[ "DO 'BEGIN $write; COMMIT; INSERT INTO public.slow VALUES (1); END'", undef ],
+
+	# so long that it is not in the row itself
+	[ "DO 'BEGIN $write; COMMIT; $wait; END -- " . join('', map { sprintf '%x', rand 2**32 } 1 .. 3000) . "'", undef ]);
 foreach my $killed (@killed)
 {
 	my ($statement, $rows) = @$killed;
@@ -243,6 +246,7 @@ foreach my $killed (@killed)
 
 	query('CALL make_tables()');
 	register('up', "$statement; SELECT 'behind'");
+	$statement = substr($statement, 0, 80);
 	my $holder = $node->background_psql('postgres');
 	$holder->query_safe('SELECT pg_advisory_lock(7)');
 	my $runner = $node->background_psql('postgres', on_error_stop => 0);
