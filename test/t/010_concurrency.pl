@@ -191,7 +191,7 @@ $node->safe_psql('held', q{
 	CREATE ROLE deployer LOGIN;
 	CREATE ROLE watcher LOGIN;
 	GRANT USAGE ON SCHEMA migrate TO deployer, watcher;
-	GRANT EXECUTE ON FUNCTION migrate.apply(integer, text, text, text) TO deployer, watcher;
+	GRANT EXECUTE ON FUNCTION migrate.apply TO deployer, watcher;
 	GRANT CREATE ON SCHEMA public TO deployer, watcher});
 
 my $holder = session('held', extra_params => [ '-U', 'deployer' ]);
