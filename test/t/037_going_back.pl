@@ -93,6 +93,24 @@ is(query('SELECT version, state, rolled_back FROM migrate.pending()'), '003|pend
 runs_like([ 'status', '-d', '1.0', '--check' ], 0, qr/^ - \| 003 .* rolled back .*^2 applied, 0 pending, 1 rolled back$/ms, $nothing);
 runs_like([ 'pending', '-d', '1.0' ], 0, $nothing, $nothing);
 
+# A job, an init container, a one-shot service: they end, and the program only asks
+{
+	my $output;
+	my $job = sub {
+		local %ENV = (%ENV, MIGRATIONS => "$work/$_[0]", APP_ENV => 'production');
+		$ENV{PATH} = $command =~ s{/[^/]*$}{}r . ":$ENV{PATH}";
+		IPC::Run::run([ 'sh', $entrypoint, 'true' ], '<', \undef, '>&', \$output);
+		return $? >> 8;
+	};
+	is($job->('1.0'), 0, 'a job of the release before ends well') or diag $output;
+	put('broken/004_broken.sql', 'SELECT 1 / 0;');
+	put("broken/$_", slurp_file("$work/1.0/$_")) foreach keys %{ $release{'1.0'} };
+	is($job->('broken'), 1, 'a job with a migration that fails does not');
+	like($output, qr/division by zero/, 'a job that fails says why');
+	query('CREATE ROLE program LOGIN; GRANT USAGE ON SCHEMA migrate TO program; GRANT EXECUTE ON FUNCTION migrate.require TO program');
+	query(q{SET SESSION AUTHORIZATION program; SELECT migrate.require('002'), migrate.require()});
+}
+
 # The one that was rolled back does not, unless it migrates
 fails(q{SELECT migrate.require('003')}, qr/migration 003 is required but not applied/);
 runs_like([ 'status', '-d', '1.1', '--check' ], 3, qr/^ · \| 003 .*^2 applied, 1 pending$/ms, $nothing);
