@@ -170,7 +170,10 @@ steps_argument(FunctionCallInfo fcinfo, bool null_is_all)
 	if (PG_GETARG_INT32(0) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
+				 errmsg("steps must be at least 1"),
+				 null_is_all ?
+				 errhint("Leave it out for all that is pending.") :
+				 errhint("Leave it out for the one applied last.")));
 	return PG_GETARG_INT32(0);
 }
 

@@ -178,7 +178,10 @@ steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
 	if (PG_GETARG_INT32(arg) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
+				 errmsg("steps must be at least 1"),
+				 null_is_all ?
+				 errhint("Leave it out for all that is pending.") :
+				 errhint("Leave it out for the one applied last.")));
 	return PG_GETARG_INT32(arg);
 }
 
