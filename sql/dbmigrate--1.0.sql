@@ -30,9 +30,10 @@ CREATE TYPE migrate.migration_status AS (
 COMMENT ON TYPE migrate.migration_status IS 'what migrate.status() returns';
 
 CREATE TYPE migrate.pending_migration AS (
-    version text,
-    name    text,
-    state   text
+    version     text,
+    name        text,
+    state       text,
+    rolled_back boolean
 );
 COMMENT ON TYPE migrate.pending_migration IS 'what migrate.pending() returns';
 
@@ -368,7 +369,8 @@ CREATE TYPE migrate.migration_state AS (
     down_sets_role boolean,
     down_unreadable text,
     down_author  text,
-    down_sha256  bytea
+    down_sha256  bytea,
+    rolled_back  boolean
 );
 COMMENT ON TYPE migrate.migration_state IS 'what migrate.state() returns; internal';
 
@@ -390,7 +392,17 @@ BEGIN ATOMIC
            s.runs_here,
            s.file_name, s.analyzed_on, s.checksum,
            s.up_statements, s.up_online, s.up_sets_role, s.unreadable, s.up_author, s.up_sha256,
-           s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256
+           s.down_statements, s.down_online, s.down_sets_role, s.down_unreadable, s.down_author, s.down_sha256,
+           -- its rollback is the last that happened to it here, and its text is still the one that was undone
+           s.state IN ('pending', 'out_of_order', 'unreadable')
+           -- (one pass through the history, and only where something is pending)
+           AND coalesce((s.id, s.checksum) IN (
+               SELECT h.migration, (array_agg(h.checksum ORDER BY h.id DESC))[1]
+                 FROM migrate.history h
+                WHERE h.target_schema = $1 AND h.project = $2
+                  AND h.action NOT IN ('failed', 'retry', 'resume', 'abandon', 'amend')
+                GROUP BY h.migration
+               HAVING max(h.id) = max(h.id) FILTER (WHERE h.action = 'rollback')), false)
       FROM (
     SELECT coalesce(m.id, a.id) AS id,
            coalesce(m.version, a.version, CASE WHEN m.baseline_key IS NOT NULL THEN substr(m.id, 4) END) AS version,
@@ -544,22 +556,24 @@ CREATE FUNCTION migrate.apply(
     steps integer DEFAULT NULL,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    project text DEFAULT '')
+    project text DEFAULT '',
+    without text[] DEFAULT NULL)
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply';
-COMMENT ON FUNCTION migrate.apply(integer, text, text, text) IS
+COMMENT ON FUNCTION migrate.apply(integer, text, text, text, text[]) IS
     'run all pending migrations, or the next few, in the present transaction: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.apply_to(
     target_version text,
     schema text DEFAULT '',
     extra_search_path text DEFAULT '',
-    project text DEFAULT '')
+    project text DEFAULT '',
+    without text[] DEFAULT NULL)
 RETURNS SETOF migrate.migration_run
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_apply_to';
-COMMENT ON FUNCTION migrate.apply_to(text, text, text, text) IS
+COMMENT ON FUNCTION migrate.apply_to(text, text, text, text, text[]) IS
     'run the pending migrations up to and including a version: version, name, action, statements, rows, duration';
 
 CREATE FUNCTION migrate.rollback(
@@ -609,10 +623,11 @@ CREATE PROCEDURE migrate.run(
     project text DEFAULT '',
     INOUT migrations bigint DEFAULT NULL,
     INOUT newest text DEFAULT NULL,
-    INOUT run bigint DEFAULT NULL)
+    INOUT run bigint DEFAULT NULL,
+    without text[] DEFAULT NULL)
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'dbmigrate_run';
-COMMENT ON PROCEDURE migrate.run(integer, text, text, text, bigint, text, bigint) IS
+COMMENT ON PROCEDURE migrate.run(integer, text, text, text, bigint, text, bigint, text[]) IS
     'run all pending migrations, or the next few, each in a transaction of its own; online ones, too';
 
 CREATE PROCEDURE migrate.run_to(
@@ -622,10 +637,11 @@ CREATE PROCEDURE migrate.run_to(
     project text DEFAULT '',
     INOUT migrations bigint DEFAULT NULL,
     INOUT newest text DEFAULT NULL,
-    INOUT run bigint DEFAULT NULL)
+    INOUT run bigint DEFAULT NULL,
+    without text[] DEFAULT NULL)
 LANGUAGE C
 AS 'MODULE_PATHNAME', 'dbmigrate_run_to';
-COMMENT ON PROCEDURE migrate.run_to(text, text, text, text, bigint, text, bigint) IS
+COMMENT ON PROCEDURE migrate.run_to(text, text, text, text, bigint, text, bigint, text[]) IS
     'the same up to a version';
 
 CREATE PROCEDURE migrate.run_rollback(
@@ -694,12 +710,12 @@ RETURNS SETOF migrate.pending_migration
 LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT s.version, s.name, s.state
+    SELECT s.version, s.name, s.state, s.rolled_back
       FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
      WHERE s.to_run AND migrate.check_target($1, $2)
      ORDER BY s.version_key NULLS LAST, s.name;
 END;
-COMMENT ON FUNCTION migrate.pending(text, text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state';
+COMMENT ON FUNCTION migrate.pending(text, text) IS 'the migrations that migrate.apply() would have to run, in order: version, name, state, rolled_back';
 
 CREATE FUNCTION migrate.version(schema text DEFAULT '', project text DEFAULT '')
 RETURNS text
@@ -722,7 +738,7 @@ RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_require';
 COMMENT ON FUNCTION migrate.require(text, text, text) IS
-    'raise an error unless a version, or everything, is applied';
+    'raise an error unless a version, or everything that was not rolled back here, is applied';
 
 CREATE FUNCTION migrate.status_json(schema text DEFAULT '', project text DEFAULT '')
 RETURNS jsonb

@@ -62,7 +62,7 @@ show_logs() {
     done
 }
 
-guides() { test/docs.sh; }
+guides() { test/docs.pl; }
 lint() { test/lint.sh; }
 count_lines() {
     local ok bad

@@ -7,7 +7,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/tuplestore.h"
 
 #include "base/base.h"
@@ -60,6 +64,36 @@ dbm_reason_argument(FunctionCallInfo fcinfo, int arg)
 				 errmsg("reason must not be empty"),
 				 errhint("Say why; it is kept in migrate.history.")));
 	return reason;
+}
+
+/* An argument of type text[] as SQL writes it, NULL for NULL. */
+char *
+dbm_array_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(arg));
+}
+
+/* Its elements, none for NULL; error 22004 if one is null. */
+List *
+dbm_array_elements(const char *array, const char *name)
+{
+	List	   *elements = NIL;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count = 0;
+
+	if (array)
+		deconstruct_array(DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(array), TEXTOID, -1)),
+						  TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain a null", name)));
+		elements = lappend(elements, TextDatumGetCString(values[i]));
+	}
+	return elements;
 }
 
 /* The next column of a row. */

@@ -66,6 +66,8 @@ extern char *dbm_optional_argument(FunctionCallInfo fcinfo, int arg);
 extern char *dbm_required_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 extern void dbm_check_not_null(FunctionCallInfo fcinfo, int arg, const char *name);
 extern const char *dbm_reason_argument(FunctionCallInfo fcinfo, int arg);
+extern char *dbm_array_argument(FunctionCallInfo fcinfo, int arg);
+extern List *dbm_array_elements(const char *array, const char *name);
 extern void dbm_row_add(DbmRow *row, Datum value, bool isnull);
 extern void dbm_row_add_text(DbmRow *row, const char *value);
 extern void dbm_row_put(DbmRow *row, ReturnSetInfo *result);

@@ -47,6 +47,7 @@ static const char *const pinned[][2] = {
 static void enter(const DbmExtension *ext, Caller *caller);
 static void leave(Caller *caller);
 static void explain_wait(void *arg);
+pg_noreturn static void rethrow_without(const char *sql, MemoryContext context);
 
 /* Add a parameter of any type. */
 void
@@ -125,6 +126,37 @@ explain_wait(void *arg)
 		errhint("Another transaction holds what dbmigrate has to read or write for this.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';");
 }
 
+/*
+ * Rethrow an error of a statement of ours without its text, which tells nobody
+ * anything but us, and whose line SPI has put into the context in the server's
+ * language.  What should not happen is told in full.
+ */
+pg_noreturn static void
+rethrow_without(const char *sql, MemoryContext context)
+{
+	ErrorData  *edata;
+	char	   *at;
+
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	if (edata->sqlerrcode != ERRCODE_INTERNAL_ERROR && edata->context &&
+		(at = strstr(edata->context, sql)) != NULL)
+	{
+		char	   *rest = strchr(at + strlen(sql), '\n');
+
+		while (at > edata->context && at[-1] != '\n')
+			at--;
+		if (rest)
+			memmove(at, rest + 1, strlen(rest + 1) + 1);
+		else
+			at[at > edata->context ? -1 : 0] = '\0';
+		if (edata->context[0] == '\0')
+			edata->context = NULL;
+	}
+	ReThrowError(edata);
+}
+
 /* Run a statement as the owner; its result is in SPI_tuptable. */
 void
 dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expected)
@@ -134,8 +166,16 @@ dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expec
 	int			result;
 
 	enter(ext, &caller);
-	result = SPI_execute_with_args(sql, params->n, params->types, params->values,
-								   params->nulls, false, 0);
+	PG_TRY();
+	{
+		result = SPI_execute_with_args(sql, params->n, params->types, params->values,
+									   params->nulls, false, 0);
+	}
+	PG_CATCH();
+	{
+		rethrow_without(sql, caller_context);
+	}
+	PG_END_TRY();
 	leave(&caller);
 	MemoryContextSwitchTo(caller_context);
 	if (result != expected)
@@ -162,7 +202,15 @@ dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
 		SPI_keepplan(made);
 		*plan = made;
 	}
-	result = SPI_execute_plan(*plan, params->values, params->nulls, false, 0);
+	PG_TRY();
+	{
+		result = SPI_execute_plan(*plan, params->values, params->nulls, false, 0);
+	}
+	PG_CATCH();
+	{
+		rethrow_without(sql, caller_context);
+	}
+	PG_END_TRY();
 	leave(&caller);
 	MemoryContextSwitchTo(caller_context);
 	if (result != expected)

@@ -102,6 +102,7 @@ typedef struct DbmCall
 	int64		steps;
 	const char *version;		/* or NULL */
 	Datum		key;			/* numeric[] of it */
+	const char *without;		/* text[] of what is left out; or NULL */
 	int64		done;
 	char	   *newest;			/* version that is applied then; or NULL */
 	bool		is_recorded;	/* how it has failed */

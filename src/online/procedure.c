@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_run_to);
 PG_FUNCTION_INFO_V1(dbmigrate_run_rollback);
 PG_FUNCTION_INFO_V1(dbmigrate_run_rollback_to);
 
-/* SQL: CALL migrate.run(steps, schema, extra_search_path, project, ...) */
+/* SQL: CALL migrate.run(steps, schema, extra_search_path, project, ..., without) */
 Datum
 dbmigrate_run(PG_FUNCTION_ARGS)
 {
@@ -53,10 +53,11 @@ dbmigrate_run(PG_FUNCTION_ARGS)
 
 	begin_call(&call, fcinfo, "run", 3);
 	call.steps = steps_argument(fcinfo, true);
+	call.without = dbm_array_argument(fcinfo, 7);
 	return finish_call(&call, fcinfo);
 }
 
-/* SQL: CALL migrate.run_to(target_version, schema, extra_search_path, project, ...) */
+/* SQL: CALL migrate.run_to(target_version, schema, extra_search_path, project, ..., without) */
 Datum
 dbmigrate_run_to(PG_FUNCTION_ARGS)
 {
@@ -64,6 +65,7 @@ dbmigrate_run_to(PG_FUNCTION_ARGS)
 
 	begin_call(&call, fcinfo, "run_to", 3);
 	version_argument(&call, fcinfo);
+	call.without = dbm_array_argument(fcinfo, 7);
 	return finish_call(&call, fcinfo);
 }
 
@@ -168,7 +170,10 @@ steps_argument(FunctionCallInfo fcinfo, bool null_is_all)
 	if (PG_GETARG_INT32(0) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
+				 errmsg("steps must be at least 1"),
+				 null_is_all ?
+				 errhint("Leave it out for all that is pending.") :
+				 errhint("Leave it out for the one applied last.")));
 	return PG_GETARG_INT32(0);
 }
 
@@ -240,8 +245,8 @@ is_nothing_to_do(DbmCall *call)
 			if (target == NULL)
 				dbm_migration_missing(ext, call->version);
 		}
-		nothing = dbm_state_all_applied(ext) ||
-			dbm_choose_pending(ext, call->steps, call->key, false, NULL) == NIL;
+		nothing = (call->without == NULL && dbm_state_all_applied(ext)) ||
+			dbm_choose_pending(ext, call->steps, call->key, call->without, false, NULL) == NIL;
 		if (nothing)
 		{
 			dbm_refuse_count(ext, call->steps, 0, "pending", "apply_to");
@@ -293,7 +298,7 @@ choose(DbmCall *call)
 	dbm_online_open(run);
 	if (call->is_up)
 	{
-		chosen = dbm_choose_pending(&run->ext, call->steps, call->key, true, NULL);
+		chosen = dbm_choose_pending(&run->ext, call->steps, call->key, call->without, true, NULL);
 		dbm_refuse_count(&run->ext, call->steps, list_length(chosen), "pending", "apply_to");
 		if (chosen != NIL)
 			dbm_refuse_unmanaged(&run->ext);

@@ -160,6 +160,7 @@ share(const DbmCall *call)
 	put_string(&at, call->run.ext.project);
 	put_string(&at, call->run.search_path);
 	put_string(&at, call->version);
+	put_string(&at, call->without);
 	SerializeLibraryState(libraries, to->data + to->libraries);
 	SerializeGUCState(settings, to->data + to->settings);
 	return segment;
@@ -168,9 +169,10 @@ share(const DbmCall *call)
 static Size
 strings_size(const DbmCall *call)
 {
-	return 10 + strlen(call->procedure) + strlen(call->run.ext.target) + strlen(call->run.ext.project) +
+	return 12 + strlen(call->procedure) + strlen(call->run.ext.target) + strlen(call->run.ext.project) +
 		(call->run.search_path ? strlen(call->run.search_path) : 0) +
-		(call->version ? strlen(call->version) : 0);
+		(call->version ? strlen(call->version) : 0) +
+		(call->without ? strlen(call->without) : 0);
 }
 
 /* A byte that says whether it is there, and the text with its end. */
@@ -400,6 +402,7 @@ read_call(DbmCall *call)
 	call->run.ext.project = get_string(&at);
 	call->run.search_path = get_string(&at);
 	call->version = get_string(&at);
+	call->without = get_string(&at);
 	call->key = call->version ? PointerGetDatum(dbm_version_parse(call->version)) : (Datum) 0;
 	call->run.lock_timeout = dbm_lock_timeout;
 }

@@ -33,9 +33,10 @@ static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, in
 static bool is_nothing_done(void);
 static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
-								  const char *version);
+								  const char *version, const char *without);
 static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
-static void apply_pending(Call *call, int64 steps, Datum up_to, const char *version);
+static void apply_pending(Call *call, int64 steps, Datum up_to, const char *version,
+						  const char *without);
 static void roll_back(Call *call, int64 steps, const char *version, Datum key);
 static void roll_back_list(Call *call, List *chosen);
 static void step(Call *call, const DbmMigration *migration, bool is_up);
@@ -50,19 +51,19 @@ PG_FUNCTION_INFO_V1(dbmigrate_rollback);
 PG_FUNCTION_INFO_V1(dbmigrate_rollback_to);
 PG_FUNCTION_INFO_V1(dbmigrate_redo);
 
-/* SQL: migrate.apply(steps, schema, extra_search_path, project) */
+/* SQL: migrate.apply(steps, schema, extra_search_path, project, without) */
 Datum
 dbmigrate_apply(PG_FUNCTION_ARGS)
 {
 	Call		call;
 
 	begin_call(&call, "migrate.apply()", fcinfo, 3);
-	apply_pending(&call, steps_argument(fcinfo, 0, true), (Datum) 0, NULL);
+	apply_pending(&call, steps_argument(fcinfo, 0, true), (Datum) 0, NULL, dbm_array_argument(fcinfo, 4));
 	dbm_extension_close();
 	return (Datum) 0;
 }
 
-/* SQL: migrate.apply_to(target_version, schema, extra_search_path, project) */
+/* SQL: migrate.apply_to(target_version, schema, extra_search_path, project, without) */
 Datum
 dbmigrate_apply_to(PG_FUNCTION_ARGS)
 {
@@ -72,7 +73,7 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 
 	begin_call(&call, "migrate.apply_to()", fcinfo, 3);
 	up_to = version_argument(fcinfo, 0, &version);
-	apply_pending(&call, DBM_ALL_STEPS, up_to, version);
+	apply_pending(&call, DBM_ALL_STEPS, up_to, version, dbm_array_argument(fcinfo, 4));
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -124,8 +125,8 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
 	steps = steps_argument(fcinfo, 0, false);
-	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL),
-					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL));
+	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL, NULL),
+					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL, NULL));
 	chosen = dbm_choose_applied(&call.run.ext, steps, NULL, (Datum) 0, instead);
 	if (chosen != NIL)
 	{
@@ -191,7 +192,10 @@ steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
 	if (PG_GETARG_INT32(arg) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
+				 errmsg("steps must be at least 1"),
+				 null_is_all ?
+				 errhint("Leave it out for all that is pending.") :
+				 errhint("Leave it out for the one applied last.")));
 	return PG_GETARG_INT32(arg);
 }
 
@@ -204,10 +208,12 @@ version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
 
 /*
  * The statement that does the same with a commit for each migration: for so
- * many steps, or DBM_ALL_STEPS, then to a version, if there is one.
+ * many steps, or DBM_ALL_STEPS, then to a version, if there is one; and without
+ * those of an array, if there is one.
  */
 static const char *
-procedure_call(const DbmExtension *ext, const char *procedure, int64 steps, const char *version)
+procedure_call(const DbmExtension *ext, const char *procedure, int64 steps, const char *version,
+			   const char *without)
 {
 	const char *argument = "";
 
@@ -215,15 +221,17 @@ procedure_call(const DbmExtension *ext, const char *procedure, int64 steps, cons
 		argument = psprintf("%d", (int) steps);
 	else if (version)
 		argument = dbm_literal(version);
+	if (without)
+		argument = psprintf("%s%swithout => %s", argument, argument[0] ? ", " : "", dbm_literal(without));
 	return psprintf("CALL migrate.%s(%s%s);", procedure, argument, dbm_target_argument(ext, argument[0] == '\0'));
 }
 
-/* Apply what is pending: the next few, or those up to a version, or all. */
+/* Apply what is pending: the next few, or those up to a version, or all; but for some. */
 static void
-apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
+apply_pending(Call *call, int64 steps, Datum up_to, const char *version, const char *without)
 {
 	const DbmExtension *ext = &call->run.ext;
-	const char *instead = procedure_call(ext, version ? "run_to" : "run", steps, version);
+	const char *instead = procedure_call(ext, version ? "run_to" : "run", steps, version, without);
 	DbmMigration *target = NULL;
 	List	   *chosen;
 	ListCell   *lc;
@@ -234,8 +242,8 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 		if (target == NULL)
 			dbm_migration_missing(ext, version);
 	}
-	if (dbm_state_all_applied(ext) ||
-		dbm_choose_pending(ext, steps, up_to, false, instead) == NIL)
+	if ((without == NULL && dbm_state_all_applied(ext)) ||
+		dbm_choose_pending(ext, steps, up_to, without, false, instead) == NIL)
 	{
 		dbm_refuse_count(ext, steps, 0, "pending", "apply_to");
 		dbm_notice_nothing(ext, target, up_to, version);
@@ -243,7 +251,7 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version)
 	}
 
 	dbm_lock_for_run(ext);
-	chosen = dbm_choose_pending(ext, steps, up_to, true, instead);
+	chosen = dbm_choose_pending(ext, steps, up_to, without, true, instead);
 	dbm_refuse_count(ext, steps, list_length(chosen), "pending", "apply_to");
 	if (chosen == NIL)
 		return;
@@ -264,7 +272,7 @@ roll_back(Call *call, int64 steps, const char *version, Datum key)
 {
 	const DbmExtension *ext = &call->run.ext;
 	const char *instead = procedure_call(ext, steps == DBM_ALL_STEPS ? "run_rollback_to" : "run_rollback",
-										 steps, version ? version : "0");
+										 steps, version ? version : "0", NULL);
 	List	   *chosen = dbm_choose_applied(ext, steps, version, key, instead);
 
 	if (chosen == NIL)

@@ -14,16 +14,21 @@
 
 static int64 position_of(const DbmExtension *ext, const char *version, Datum key);
 static void check_not_in_baseline(const DbmExtension *ext, const char *version);
+static List *find_left_out(const DbmExtension *ext, const char *without);
+static bool is_left_out(const DbmMigration *migration, List *left_out);
 
 /*
  * The pending migrations asked for, in the order in which they are to run: at
  * most "steps" (or DBM_ALL_STEPS), up to the version "up_to" (numeric[]) if it
- * is not 0.  What is wrong with them is an error if "check"; online scripts are
- * wrong if there is a statement to call "instead".
+ * is not 0, and none of those in the text[] "without", if that is not NULL.  What
+ * is wrong with them is an error if "check"; online scripts are wrong if there
+ * is a statement to call "instead".
  */
 List *
-dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check, const char *instead)
+dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, const char *without, bool check,
+				   const char *instead)
 {
+	List	   *left_out = find_left_out(ext, without);
 	List	   *known = dbm_state_to_apply(ext, up_to);
 	List	   *chosen = NIL;
 	ListCell   *lc;
@@ -34,7 +39,7 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (migration->to_run && migration->is_wanted &&
+		if (migration->to_run && migration->is_wanted && !is_left_out(migration, left_out) &&
 			(steps == DBM_ALL_STEPS || list_length(chosen) < steps))
 			chosen = lappend(chosen, migration);
 	}
@@ -44,6 +49,35 @@ dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check
 		dbm_refuse_scripts(ext, chosen, true, instead);
 	}
 	return chosen;
+}
+
+/* The migrations that an array names; error 42704 if one of them is not known. */
+static List *
+find_left_out(const DbmExtension *ext, const char *without)
+{
+	List	   *left_out = NIL;
+	ListCell   *lc;
+
+	foreach(lc, dbm_array_elements(without, "without"))
+	{
+		DbmMigration *migration = dbm_state_find(ext, lfirst(lc));
+
+		if (migration == NULL)
+			dbm_migration_missing(ext, lfirst(lc));
+		left_out = lappend(left_out, migration);
+	}
+	return left_out;
+}
+
+static bool
+is_left_out(const DbmMigration *migration, List *left_out)
+{
+	ListCell   *lc;
+
+	foreach(lc, left_out)
+		if (strcmp(migration->id, ((DbmMigration *) lfirst(lc))->id) == 0)
+			return true;
+	return false;
 }
 
 /*

@@ -337,7 +337,7 @@ dbm_refuse_without_down(const DbmExtension *ext, List *chosen)
 						   count, count),
 			 errdetail("Without a down script: %s.", offenders),
 			 first->is_registered ?
-			 errhint("Give it one: SELECT migrate.amend(%s, NULL, 'the SQL that undoes it', 'the reason'%s); an empty text says that there is nothing to undo.",
+			 errhint("Give it one: a down section in its file, registered again; or SELECT migrate.amend(%s, NULL, 'the SQL that undoes it', 'the reason'%s); an empty text says that there is nothing to undo.",
 					 dbm_migration_literal(first), dbm_project_argument(ext)) :
 			 errhint("Its scripts are not known here.  Register them with migrate.add(), or forget that it was applied: SELECT migrate.mark_pending(%s, 'the reason'%s);",
 					 dbm_migration_literal(first), dbm_target_argument(ext, false))));

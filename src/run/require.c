@@ -23,7 +23,8 @@ PG_FUNCTION_INFO_V1(dbmigrate_require);
 
 /*
  * SQL: migrate.require(version, schema, project); error 55000 unless the version, or
- * everything if it is NULL, is applied
+ * everything if it is NULL, is applied.  What was rolled back here counts with its
+ * version only: the release that did without it has to start again.
  */
 Datum
 dbmigrate_require(PG_FUNCTION_ARGS)
@@ -75,11 +76,11 @@ require_all(const DbmExtension *ext)
 	ListCell   *lc;
 
 	initStringInfo(&missing);
-	foreach(lc, dbm_state_to_apply(ext, (Datum) 0))
+	foreach(lc, dbm_state_to_require(ext))
 	{
 		DbmMigration *migration = lfirst(lc);
 
-		if (is_in_force(migration) || migration->state == DBM_STATE_SKIPPED)
+		if (is_in_force(migration) || migration->state == DBM_STATE_SKIPPED || !migration->is_wanted)
 			continue;
 		all_pending &= migration->state == DBM_STATE_PENDING;
 		appendStringInfo(&missing, "%s%s", count++ > 0 ? ", " : "", DBM_MIGRATION_REF(migration));

@@ -69,8 +69,8 @@ extern void dbm_retry_pause(const DbmMigration *migration, int attempts, const E
 
 #define DBM_ALL_STEPS (-1)
 
-extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, bool check,
-								const char *instead);
+extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_to, const char *without,
+								bool check, const char *instead);
 extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
 								Datum key, const char *instead);
 

@@ -5,7 +5,8 @@
  *
  * The error stays the server's own; we say where in which migration it
  * happened, keep a statement of many megabytes out of the message, and tell
- * what to type when the trouble is that all runs in one transaction.
+ * what to type when the trouble is that all runs in one transaction, or whose
+ * rights were not enough.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "script/internal.h"
 
@@ -23,6 +25,7 @@
 static char *excerpt(const char *text, int len, int at, int *position);
 static char *replace_all(const char *in, const char *what, const char *by);
 static const char *one_transaction_hint(int sqlerrcode, bool is_alone);
+static char *rights_hint(void);
 
 /* migration 003 "add_orders" (up) */
 char *
@@ -106,6 +109,9 @@ dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone)
 		edata->internalquery = excerpt(edata->internalquery, strlen(edata->internalquery),
 									   at - edata->internalquery, &edata->internalpos);
 	}
+	/* a refusal of ours, or of the script's author, says more */
+	if (edata->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && !edata->hint && !edata->detail)
+		hint = rights_hint();
 	if (hint)
 		edata->hint = edata->hint ? psprintf("%s  %s", edata->hint, hint) : pstrdup(hint);
 	ReThrowError(edata);
@@ -154,6 +160,21 @@ replace_all(const char *in, const char *what, const char *by)
 	}
 	appendStringInfoString(&buf, in);
 	return buf.data;
+}
+
+/*
+ * As whom the statement ran, in a SECURITY DEFINER function its owner, and what
+ * that role lacks.  The message names the object, in the server's language.
+ */
+static char *
+rights_hint(void)
+{
+	char	   *user = GetUserNameFromId(GetUserId(), true);
+
+	if (user == NULL)
+		return NULL;
+	return psprintf("It ran as \"%s\".  If a right is missing, the owner of the object grants it: GRANT ... TO %s; if it must be the owner, apply as the one who is: SET ROLE ...; before the call.",
+					user, quote_identifier(user));
 }
 
 /* What to type when the statement cannot be had in the caller's transaction. */

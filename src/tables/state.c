@@ -99,6 +99,25 @@ dbm_state_to_apply(const DbmExtension *ext, Datum up_to)
 }
 
 /*
+ * The same without a limit; wanted is what was not rolled back here, as it is
+ * registered now.
+ */
+List *
+dbm_state_to_require(const DbmExtension *ext)
+{
+	DbmParams	params = {0};
+
+	add_target(&params, ext);
+	dbm_query(ext,
+			  MIGRATION_COLUMNS("NOT s.rolled_back")
+			  FROM_STATE
+			  " WHERE s.state OPERATOR(pg_catalog.<>) ALL (ARRAY['applied', 'missing', 'superseded'])"
+			  " ORDER BY s.version_key NULLS LAST, s.name",
+			  &params, SPI_OK_SELECT);
+	return fetch_migrations();
+}
+
+/*
  * What was applied last, newest first: at most "steps" (-1 for all) with a
  * position above "after".  Repeatable migrations are not counted: they have
  * no place in the order of versions.

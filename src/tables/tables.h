@@ -68,7 +68,8 @@ typedef struct DbmMigration
 	bool		to_run;			/* apply has to run it, as far as the state
 								 * goes */
 	bool		runs_here;		/* it is not limited to other environments */
-	bool		is_wanted;		/* not beyond the version asked for */
+	bool		is_wanted;		/* not beyond the version asked for, or the
+								 * like */
 	int			analyzed_on;	/* server major that read the scripts */
 	Datum		checksum;		/* bytea */
 	DbmScriptInfo up;
@@ -81,6 +82,7 @@ typedef struct DbmMigration
 
 extern bool dbm_state_all_applied(const DbmExtension *ext);
 extern List *dbm_state_to_apply(const DbmExtension *ext, Datum up_to);
+extern List *dbm_state_to_require(const DbmExtension *ext);
 extern List *dbm_state_to_roll_back(const DbmExtension *ext,
 									int64 steps, int64 after);
 extern DbmMigration *dbm_state_find(const DbmExtension *ext,

@@ -90,6 +90,27 @@ SET SESSION AUTHORIZATION regress_dbmigrate_dba;
 SELECT tableowner FROM pg_tables WHERE tablename = 'priv_three';
 SELECT session_username, username FROM migrate.history ORDER BY id DESC LIMIT 1;
 
+-- whose rights were not enough, and what to type
+CREATE FUNCTION public.priv_secret() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM migrate.migration';
+ALTER FUNCTION public.priv_secret OWNER TO regress_dbmigrate_plain;
+GRANT EXECUTE ON FUNCTION migrate.add, migrate.remove TO regress_dbmigrate_deployer;
+SET SESSION AUTHORIZATION regress_dbmigrate_deployer;
+SELECT migrate.add('3.1', 'not mine', 'ALTER TABLE priv_one ADD b int');
+SELECT * FROM migrate.apply();
+\echo :LAST_ERROR_SQLSTATE
+SELECT migrate.add('3.1', 'not mine', 'COPY priv_one FROM stdin;
+1
+\.
+');
+SELECT * FROM migrate.apply();
+SELECT migrate.add('3.1', 'not mine', $m$DO $x$ BEGIN RAISE insufficient_privilege USING HINT = 'mine'; END $x$$m$);
+SELECT * FROM migrate.apply();
+SELECT migrate.add('3.1', 'not mine', 'SELECT priv_secret()');
+SELECT * FROM migrate.apply();
+SELECT migrate.remove('3.1');
+SET SESSION AUTHORIZATION regress_dbmigrate_dba;
+DROP FUNCTION public.priv_secret;
+
 -- only the author, or who could become him, may change what is pending
 SET ROLE regress_dbmigrate_author;
 SELECT migrate.add('4', 'mine', 'SELECT 1', 'SELECT 2');

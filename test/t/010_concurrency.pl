@@ -191,7 +191,7 @@ $node->safe_psql('held', q{
 	CREATE ROLE deployer LOGIN;
 	CREATE ROLE watcher LOGIN;
 	GRANT USAGE ON SCHEMA migrate TO deployer, watcher;
-	GRANT EXECUTE ON FUNCTION migrate.apply(integer, text, text, text) TO deployer, watcher;
+	GRANT EXECUTE ON FUNCTION migrate.apply TO deployer, watcher;
 	GRANT CREATE ON SCHEMA public TO deployer, watcher});
 
 my $holder = session('held', extra_params => [ '-U', 'deployer' ]);
@@ -224,6 +224,17 @@ $holder->query_safe('ROLLBACK');
 is($stdout, "applied 1\napplied 2\n", 'who waited applies everything after a rollback');
 like($stderr, qr/waiting for another migration run.*process $holder_pid of user "deployer"/s,
 	'who waits is told for whom');
+$holder->quit;
+
+# Two who register the same: the one who does not wait is told so, and nothing of our own statements
+$holder = session('held');
+$holder->query_safe('BEGIN');
+$holder->query_safe(q{SELECT migrate.add('7', 'same', 'SELECT 1')});
+$node->psql('held', q{SET dbmigrate.lock_wait = 0; DO $$ BEGIN PERFORM migrate.add('7', 'same', 'SELECT 1'); END $$},
+	on_error_stop => 0, stderr => \$stderr);
+like($stderr, qr/canceling statement due to lock timeout\nHINT:  Another transaction registers migration 7 as well/, 'registering without a wait');
+like($stderr, qr/CONTEXT:.*PL\/pgSQL function/s, 'the context of the caller stays');
+unlike($stderr, qr/INSERT|SQL statement "INSERT/, 'the statement of the library is not shown');
 $holder->quit;
 
 # Cancelling somebody who waits for the lock.

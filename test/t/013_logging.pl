@@ -105,7 +105,7 @@ $node->safe_psql('postgres', q{
 	CREATE ROLE deployer LOGIN;
 	ALTER ROLE deployer SET log_statement = ddl;
 	GRANT USAGE ON SCHEMA migrate TO deployer;
-	GRANT EXECUTE ON FUNCTION migrate.apply(integer, text, text, text) TO deployer;
+	GRANT EXECUTE ON FUNCTION migrate.apply TO deployer;
 	GRANT CREATE ON SCHEMA public TO deployer;
 	SELECT migrate.add('2', 'of a deployer', 'CREATE TABLE deployed ()')});
 is_deeply([ statements(logged('SELECT FROM migrate.apply()', extra_params => [ '-U', 'deployer' ])) ],

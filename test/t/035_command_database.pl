@@ -162,7 +162,9 @@ EOF
 		runs_like([ 'version', '--project', '' ], 0, qr/^$/, qr/none/, 'the project without a name');
 	}
 	unlink "$work/billing/002_more.sql";
-	runs_like([ 'up', @billing ], 1, $nothing, qr/^  002 more +SELECT migrate.remove\('002', project => 'billing'\);$/m, 'a file of a project is gone');
+	runs_like([ 'up', @billing ], 0, qr/^nothing to apply, at 001$/, qr/002 more, which was rolled back here/, 'a file of a project is gone, rolled back');
+	query(q{SELECT migrate.add('003', 'other', 'SELECT 1', project => 'billing')});
+	runs_like([ 'up', @billing ], 1, $nothing, qr/^  003 other +SELECT migrate.remove\('003', project => 'billing'\);$/m, 'a file of a project is gone');
 }
 
 # Tables, and nothing recorded

@@ -58,6 +58,13 @@ is($node->safe_psql('postgres', q{SELECT string_agg(a::text, ' ' ORDER BY a) FRO
 is($node->safe_psql('postgres', q{SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass}), 't', 'and the index is there');
 like(slurp_file($node->logfile, $offset), qr/AUDIT: .*CREATE INDEX CONCURRENTLY t_a/, 'pgaudit has seen it');
 
+# What the caller leaves out stays out
+$node->safe_psql('postgres', q{SELECT migrate.add('2.1', 'left out', 'SELECT 1/0', ''), migrate.add('2.2', 'wanted', 'SELECT 1', '')});
+($code, $said) = call(q{CALL migrate.run(without => '{2.1}')});
+is($code, '', 'without one of them') or diag $said;
+is(state_of('2.1') . ' ' . state_of('2.2'), 'out_of_order applied', 'which is not run');
+$node->safe_psql('postgres', q{SELECT migrate.remove('2.1')});
+
 # As whom, and with which settings
 
 $node->safe_psql('postgres', q{SELECT migrate.add('3', 'who', 'CREATE TABLE app.who AS SELECT session_user::text, current_user::text, current_setting(''work_mem'') AS work_mem, current_setting(''application_name'') AS application'); SELECT migrate.approve('3')});
