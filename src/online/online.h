@@ -34,12 +34,14 @@ typedef enum DbmDecision
 	DBM_UNDECIDED,				/* somebody has to say it */
 	DBM_DECIDED_DONE,
 	DBM_DECIDED_AGAIN,			/* not done, or no harm in doing it again */
-	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
+	DBM_DECIDED_FINALIZE,		/* DETACH PARTITION is half done */
+	DBM_DECIDED_DROP			/* DROP INDEX is half done */
 } DbmDecision;
 
 extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, List **made);
 extern DbmTrouble *dbm_outcome_check(Node *tree, Datum before, const char *go_on);
 extern char *dbm_outcome_detach(Node *tree);
+extern char *dbm_outcome_drop(const Node *tree, Oid index);
 
 /* blockers.c */
 
@@ -81,7 +83,7 @@ typedef struct DbmOnline
 	DbmExecution *execution;	/* of all of it */
 	DbmHalfway *halfway;		/* where another run has stopped, or NULL */
 	int			finished;		/* statements, as far as it is noted */
-	bool		is_at_work;		/* what that one has left is settled */
+	bool		is_at_work;		/* an error is a failure, no refusal */
 	bool		nothing_done;	/* by the statement that has failed */
 } DbmOnline;
 
