@@ -77,18 +77,23 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 
 		dbm_online_open(run);
 		step(run, migration, is_up, execution, &failed);
+		error = failed;
 		dbm_blockers_tell(blockers);
 		if (failed == NULL)
 			dbm_lost_schema_record(&run->ext, run->number);
-		error = failed;
 		dbm_extension_close();
 		dbm_transaction_commit();
 	}
 	PG_CATCH();
 	{
-		/* at commit, or somewhere in our own bookkeeping */
+		/*
+		 * At commit, or somewhere in our own bookkeeping.  What the script
+		 * failed with is the cause of it, if it did (Citus refuses to commit
+		 * after a connection to a node was lost).
+		 */
 		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
+		if (error == NULL)
+			error = CopyErrorData();
 		FlushErrorState();
 		dbm_transaction_abort();
 		*was_aborted = true;
