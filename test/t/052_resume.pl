@@ -230,5 +230,25 @@ register('up', 'DO $$ BEGIN COMMIT; PERFORM 1 / (SELECT count(*) FROM log); END 
 like(run('up'), qr/division by zero/, 'DO that commits and fails');
 like(run('up'), $undecided, 'is in doubt');
 
+# Where only whoever does it knows that it is not for a transaction, the mark
+# says it: it is run by itself then.
+query(q{CREATE FUNCTION not_in_subtransaction() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO log VALUES ('tried');
+	IF (SELECT xmin::text FROM log WHERE what = 'tried') <> pg_current_xact_id()::xid::text THEN
+		RAISE 'not here' USING ERRCODE = 'active_sql_transaction';
+	END IF;
+END $$});
+foreach my $direction ('up', 'down')
+{
+	query('CALL make_tables()');
+	register($direction, "SELECT public.not_in_subtransaction();\nINSERT INTO public.log VALUES ('behind')");
+	is(run($direction), 2, "$direction: a function that is not for a transaction");
+	is(query(q{SELECT string_agg(what, ' ') FROM log}), 'tried behind', "$direction: it was run");
+	query('CALL make_tables()');
+	register($direction, "BEGIN;\nSELECT public.not_in_subtransaction();\nCOMMIT");
+	like(run($direction), qr/not here/, "$direction: between BEGIN and COMMIT it is refused");
+	is(query('SELECT count(*) FROM log'), 0, "$direction: and nothing is done");
+}
+
 $node->stop;
 done_testing();
