@@ -40,7 +40,7 @@ endif
 
 $(OBJS): $(OUR_HEADERS) dbmigrate.control
 
-.PHONY: demo test lint indent attack torture adoption matrix bench corpus
+.PHONY: demo test lint indent attack torture adoption beside matrix bench corpus
 demo:
 	@test/private.sh examples/demo.sh
 test:
@@ -60,6 +60,9 @@ torture:
 # Needs Node.js and npm: other tools stop half way, dbmigrate goes on.
 adoption:
 	@test/adoption/start.sh
+# make beside PG_CONFIG=...: a server that has Citus or TimescaleDB, and dbmigrate
+beside:
+	@PG_CONFIG=$(PG_CONFIG) test/beside/run.sh
 matrix:
 	@test/matrix.sh
 bench:

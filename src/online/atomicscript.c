@@ -66,9 +66,14 @@ try_once(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *e
 	}
 	PG_CATCH();
 	{
-		/* at commit, or somewhere in our own bookkeeping */
+		/*
+		 * At commit, or somewhere in our own bookkeeping.  What the script
+		 * failed with is the cause of it, if it did (Citus refuses to commit
+		 * after a connection to a node was lost).
+		 */
 		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
+		if (error == NULL)
+			error = CopyErrorData();
 		FlushErrorState();
 		dbm_transaction_abort();
 		*was_aborted = true;

@@ -20,9 +20,9 @@
 #define MAX_STATEMENT 500		/* bytes of one that are shown */
 
 static void raise_changed(const DbmOnline *online, int number);
-static void raise_undecided(const DbmOnline *online, int number, List *made);
+static void raise_undecided(const DbmOnline *online, int number, const Node *tree, List *made);
 static const char *clipped(const char *statement);
-static void drop_leftovers(DbmOnline *online, List *indexes);
+static void drop_leftovers(DbmOnline *online, const Node *tree, List *indexes);
 static void run_text(DbmOnline *online, const char *sql);
 
 /*
@@ -42,7 +42,7 @@ dbm_online_settle(DbmOnline *online)
 	DbmDecision decision;
 
 	if (text == NULL && !is_there)
-		raise_undecided(online, number, NIL);
+		raise_undecided(online, number, NULL, NIL);
 	if (text == NULL)
 		text = dbm_online_statement(online, number);
 	has_changed = !is_there || !dbm_statement_is_same(text, dbm_online_statement(online, number));
@@ -55,13 +55,18 @@ dbm_online_settle(DbmOnline *online)
 	switch (decision)
 	{
 		case DBM_UNDECIDED:
-			raise_undecided(online, number, made);
+			raise_undecided(online, number, tree, made);
 			break;
 		case DBM_DECIDED_AGAIN:
-			drop_leftovers(online, made);
+			drop_leftovers(online, tree, made);
 			return number;
 		case DBM_DECIDED_FINALIZE:
 			run_text(online, psprintf("%s FINALIZE", dbm_outcome_detach(tree)));
+			break;
+		case DBM_DECIDED_DROP:
+			if (has_changed)
+				return number;
+			run_text(online, dbm_outcome_drop(tree, linitial_oid(made)));
 			break;
 		case DBM_DECIDED_DONE:
 			break;
@@ -86,7 +91,7 @@ raise_changed(const DbmOnline *online, int number)
 
 /* "made" are indexes that it may have made. */
 static void
-raise_undecided(const DbmOnline *online, int number, List *made)
+raise_undecided(const DbmOnline *online, int number, const Node *tree, List *made)
 {
 	StringInfoData detail;
 	const char *resume = psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
@@ -108,8 +113,8 @@ raise_undecided(const DbmOnline *online, int number, List *made)
 					number + 1, dbm_label_text(&online->label)),
 			 detail.len ? errdetail_internal("%s", detail.data) : 0,
 			 made ?
-			 errhint("If it was done: %s if not: DROP INDEX CONCURRENTLY %s; %s", resume,
-					 dbm_relation_ref(linitial_oid(made)), dbm_online_go_on(online)) :
+			 errhint("If it was done: %s if not: %s; %s", resume,
+					 dbm_outcome_drop(tree, linitial_oid(made)), dbm_online_go_on(online)) :
 			 errhint("Look, and say it: %s or false", resume)));
 }
 
@@ -138,7 +143,7 @@ dbm_online_go_on(const DbmOnline *online)
  * the same lock, and gives way to who waits for it.
  */
 static void
-drop_leftovers(DbmOnline *online, List *indexes)
+drop_leftovers(DbmOnline *online, const Node *tree, List *indexes)
 {
 	for (int i = 0; i < list_length(indexes); i++)
 	{
@@ -162,7 +167,7 @@ drop_leftovers(DbmOnline *online, List *indexes)
 			ereport(NOTICE,
 					(errmsg("dropping index %s, which was not finished", ref),
 					 errhidecontext(true)));
-		run_text(online, psprintf("DROP INDEX CONCURRENTLY %s", ref));
+		run_text(online, dbm_outcome_drop(tree, index));
 	}
 }
 
@@ -172,9 +177,11 @@ run_text(DbmOnline *online, const char *sql)
 {
 	DbmScript  *script = dbm_script_scan(pstrdup(sql), strlen(sql), false);
 	bool		has_committed;
-	ErrorData  *error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
-											  NULL, NULL, &has_committed);
+	ErrorData  *error;
 
+	online->is_at_work = true;
+	error = dbm_execute_top_level(script, &online->label, 0, online->options.restricted,
+								  NULL, NULL, &has_committed);
 	if (error)
 		ReThrowError(error);
 }

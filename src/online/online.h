@@ -34,12 +34,14 @@ typedef enum DbmDecision
 	DBM_UNDECIDED,				/* somebody has to say it */
 	DBM_DECIDED_DONE,
 	DBM_DECIDED_AGAIN,			/* not done, or no harm in doing it again */
-	DBM_DECIDED_FINALIZE		/* DETACH PARTITION is half done */
+	DBM_DECIDED_FINALIZE,		/* DETACH PARTITION is half done */
+	DBM_DECIDED_DROP			/* DROP INDEX is half done */
 } DbmDecision;
 
 extern DbmDecision dbm_outcome_decide(Node *tree, Datum before, bool has_committed, List **made);
 extern DbmTrouble *dbm_outcome_check(Node *tree, Datum before, const char *go_on);
 extern char *dbm_outcome_detach(Node *tree);
+extern char *dbm_outcome_drop(const Node *tree, Oid index);
 
 /* failure.c */
 
@@ -65,7 +67,7 @@ typedef struct DbmOnline
 	int			finished;		/* statements, as far as it is noted */
 	Datum		sha256;			/* of those, if this run has finished some */
 	MemoryContext context;		/* of all of it */
-	bool		is_at_work;		/* what that one has left is settled */
+	bool		is_at_work;		/* an error is a failure, no refusal */
 	bool		nothing_done;	/* by the statement that has failed */
 } DbmOnline;
 

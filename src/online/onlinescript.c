@@ -36,7 +36,8 @@ static void replay_settings(DbmOnline *online, int end);
 static bool is_plain_set(const DbmOnline *online, int number);
 static bool may_commit_inside(const DbmOnline *online, const DbmStatement *statement);
 static int	end_of_group(const DbmOnline *online, int first);
-static void run_group(DbmOnline *online, int first, int end);
+static bool run_group(DbmOnline *online, int first, int end);
+static bool wants_no_transaction(const ErrorData *error);
 static void run_alone(DbmOnline *online, int number);
 static void note_done(DbmOnline *online, int number, Node *tree, Datum indexes);
 static void note_code_done(void *arg);
@@ -135,10 +136,8 @@ go(DbmOnline *online)
 		int			end = end_of_group(online, next);
 
 		CHECK_FOR_INTERRUPTS();
-		if (may_commit_inside(online, statement))
+		if (may_commit_inside(online, statement) || !run_group(online, next, end))
 			run_alone(online, next);
-		else
-			run_group(online, next, end);
 		next = end;
 	}
 	online->execution->duration = GetCurrentTimestamp() - start;
@@ -289,9 +288,10 @@ end_of_group(const DbmOnline *online, int first)
 
 /*
  * Statements that are one transaction, with the note that they are done.  The
- * subtransaction keeps the locks of the run if they fail.
+ * subtransaction keeps the locks of the run if they fail.  False if it is a
+ * single one that has to be run alone.
  */
-static void
+static bool
 run_group(DbmOnline *online, int first, int end)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -319,18 +319,39 @@ run_group(DbmOnline *online, int first, int end)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		online->execution->failed_statement = part.failed_statement;
-		online->execution->failed_line = part.failed_line;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	dbm_online_close();
+	if (error && wants_no_transaction(error) && end == first + 1 &&
+		online->script->statements[first].kind == DBM_STATEMENT_SQL)
+	{
+		if (!online->options.restricted)
+			return false;
+		error->hint = dbm_role_hint(GetUserId());
+	}
 	if (error)
+	{
+		online->execution->failed_statement = part.failed_statement;
+		online->execution->failed_line = part.failed_line;
 		ReThrowError(error);
+	}
 	online->execution->statements += part.statements;
 	online->execution->rows += part.rows;
 	online->execution->wal_bytes += part.wal_bytes;
+	return true;
+}
+
+/*
+ * Some extensions (TimescaleDB) have statements and functions of their own that
+ * are not for a transaction, which only they can tell.
+ */
+static bool
+wants_no_transaction(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||
+		error->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION;
 }
 
 /* One that commits amid its work. */

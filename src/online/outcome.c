@@ -28,7 +28,7 @@ static List *invalid_after_reindex(const ReindexStmt *stmt, Datum before);
 static List *copies_since(const ReindexStmt *stmt, Datum before);
 static bool is_as_written(Oid index, const IndexStmt *stmt);
 static Oid	access_method(Oid index);
-static DbmDecision decide_drop(const DropStmt *stmt, Datum before);
+static DbmDecision decide_drop(const DropStmt *stmt, Datum before, List **made);
 static DbmDecision decide_detach(const AlterTableStmt *stmt);
 static const AlterTableCmd *detach_of(const AlterTableStmt *stmt);
 static List *invalid_ones(List *indexes);
@@ -36,7 +36,8 @@ static List *invalid_ones(List *indexes);
 /*
  * Was the statement done?  "before" (text[]) are the indexes that its table
  * had when it began.  *made are indexes that it has left: to be dropped before
- * it is run again, or what it may have made if that is undecided.
+ * it is run again, or instead of that; or what it may have made if that is
+ * undecided.
  */
 DbmDecision
 dbm_outcome_decide(Node *tree, Datum before, bool has_committed, List **made)
@@ -47,7 +48,7 @@ dbm_outcome_decide(Node *tree, Datum before, bool has_committed, List **made)
 		case T_IndexStmt:
 			return decide_index((IndexStmt *) tree, before, made);
 		case T_DropStmt:
-			return decide_drop((DropStmt *) tree, before);
+			return decide_drop((DropStmt *) tree, before, made);
 		case T_AlterTableStmt:
 			return decide_detach((AlterTableStmt *) tree);
 		case T_ReindexStmt:
@@ -79,7 +80,6 @@ DbmTrouble *
 dbm_outcome_check(Node *tree, Datum before, const char *go_on)
 {
 	List	   *invalid = NIL;
-	const char *ref;
 
 	if (IsA(tree, AlterTableStmt) && detach_of((AlterTableStmt *) tree) &&
 		decide_detach((AlterTableStmt *) tree) == DBM_DECIDED_FINALIZE)
@@ -94,10 +94,9 @@ dbm_outcome_check(Node *tree, Datum before, const char *go_on)
 		invalid = invalid_after_reindex((ReindexStmt *) tree, before);
 	if (invalid == NIL)
 		return NULL;
-	ref = dbm_relation_ref(linitial_oid(invalid));
 	return dbm_trouble(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					   psprintf("index %s is not valid", ref), NULL,
-					   psprintf("Drop it and go on: DROP INDEX CONCURRENTLY %s; %s", ref, go_on));
+					   psprintf("index %s is not valid", dbm_relation_ref(linitial_oid(invalid))), NULL,
+					   psprintf("Drop it and go on: %s; %s", dbm_outcome_drop(tree, linitial_oid(invalid)), go_on));
 }
 
 /* If it has made nothing it is run again, and the server says what is in its way. */
@@ -215,21 +214,42 @@ access_method(Oid index)
 }
 
 /*
- * One that is half dropped is not valid any more, and is dropped again.  That
- * it is not found says nothing where the search_path, or the caller, is another
- * than when it was begun: then the server says what is wrong.
+ * One that is half dropped is not valid any more.  That it is not found says
+ * nothing where the search_path, or the caller, is another than when it was
+ * begun: then the server says what is wrong.
  */
 static DbmDecision
-decide_drop(const DropStmt *stmt, Datum before)
+decide_drop(const DropStmt *stmt, Datum before, List **made)
 {
-	RangeVar   *index;
+	RangeVar   *name;
+	Oid			index;
 
 	if (stmt->removeType != OBJECT_INDEX || list_length(stmt->objects) != 1)
 		return DBM_UNDECIDED;
-	index = makeRangeVarFromNameList(linitial(stmt->objects));
-	if (OidIsValid(RangeVarGetRelid(index, NoLock, true)) || dbm_indexes_is_left(before, index->relname))
+	name = makeRangeVarFromNameList(linitial(stmt->objects));
+	index = RangeVarGetRelid(name, NoLock, true);
+	if (get_rel_relkind(index) == RELKIND_INDEX && !dbm_index_is_valid(index))
+	{
+		*made = list_make1_oid(index);
+		return DBM_DECIDED_DROP;
+	}
+	if (OidIsValid(index) || dbm_indexes_is_left(before, name->relname))
 		return DBM_DECIDED_AGAIN;
 	return DBM_DECIDED_DONE;
+}
+
+/*
+ * The statement that drops an index which "tree" has left.  IF EXISTS is for
+ * Citus, which drops the indexes of the shards as well: not each may have got
+ * one, or has it still.  Who cannot make one concurrently (TimescaleDB) cannot
+ * drop it so either.
+ */
+char *
+dbm_outcome_drop(const Node *tree, Oid index)
+{
+	bool		concurrently = !IsA(tree, IndexStmt) || ((const IndexStmt *) tree)->concurrent;
+
+	return psprintf("DROP INDEX %sIF EXISTS %s", concurrently ? "CONCURRENTLY " : "", dbm_relation_ref(index));
 }
 
 static DbmDecision

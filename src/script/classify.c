@@ -5,10 +5,10 @@
  *
  * Online are the statements that PostgreSQL refuses in a transaction block,
  * or after a query in it: the callers of PreventInTransactionBlock() in the
- * server's source, WAIT FOR, some of SET TRANSACTION, and DO blocks with a
- * COMMIT in them.  The answer is the
- * same on every server version that can parse the statement, whether or not
- * that version refuses it.
+ * server's source, WAIT FOR, some of SET TRANSACTION, DO blocks with a COMMIT in
+ * them, and two of TimescaleDB's that can be told by their options.  The answer
+ * is the same on every server version that can parse the statement, whether or
+ * not that version refuses it.
  *
  * Where it depends on the catalogs (REINDEX, CLUSTER or REPACK of something
  * that may be partitioned, DROP SUBSCRIPTION with or without a slot) the
@@ -48,7 +48,17 @@ dbm_classify_online(Node *stmt)
 	switch (nodeTag(stmt))
 	{
 		case T_IndexStmt:
-			return ((IndexStmt *) stmt)->concurrent;
+
+			/*
+			 * chunk by chunk: TimescaleDB crashes if that is done in a
+			 * function
+			 */
+			return ((IndexStmt *) stmt)->concurrent ||
+				option_enabled(((IndexStmt *) stmt)->options, "transaction_per_chunk", false);
+		case T_CreateTableAsStmt:
+			/* a continuous aggregate of TimescaleDB, WITH DATA */
+			return !((CreateTableAsStmt *) stmt)->into->skipData &&
+				option_enabled(((CreateTableAsStmt *) stmt)->into->options, "continuous", false);
 		case T_DropStmt:
 			return ((DropStmt *) stmt)->concurrent;
 		case T_ReindexStmt:

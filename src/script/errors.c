@@ -72,7 +72,7 @@ dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 			 errcontext("%s, %s", dbm_label_text(label), place)));
 }
 
-/* A restricted script wanted to be somebody else than "user". */
+/* A restricted script wanted what only one that runs as its own user may have. */
 char *
 dbm_role_hint(Oid user)
 {

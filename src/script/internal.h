@@ -84,7 +84,6 @@ extern bool dbm_do_block_commits(const DoStmt *stmt);
 
 /* errors.c */
 
-extern char *dbm_role_hint(Oid user);
 extern void dbm_rethrow_shortened(ErrorData *edata, const char *statement, bool is_alone);
 
 /* runcopy.c */

@@ -89,6 +89,7 @@ typedef struct DbmLabel
 } DbmLabel;
 
 extern char *dbm_label_text(const DbmLabel *label);
+extern char *dbm_role_hint(Oid user);
 pg_noreturn extern void dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 										 const DbmLabel *label, const char *detail);
 

@@ -13,6 +13,8 @@ BEGIN
 END $$;
 SELECT pg_temp.online(s) AS online, s FROM unnest(ARRAY[
     'CREATE INDEX CONCURRENTLY i ON t (a)', 'create unique index concurrently if not exists i on t (a)', 'CREATE INDEX i ON t (a)',
+    'CREATE INDEX i ON t (a) WITH (timescaledb.transaction_per_chunk)', 'CREATE INDEX i ON t (a) WITH (timescaledb.transaction_per_chunk = false, fillfactor = 50)',
+    'CREATE MATERIALIZED VIEW v WITH (timescaledb.continuous) AS SELECT 1', 'CREATE MATERIALIZED VIEW v WITH (timescaledb.continuous, timescaledb.materialized_only) AS SELECT 1 WITH NO DATA', 'CREATE MATERIALIZED VIEW v AS SELECT 1',
     'DROP INDEX CONCURRENTLY i', 'DROP INDEX i', 'REINDEX INDEX CONCURRENTLY i', 'REINDEX (CONCURRENTLY, VERBOSE) TABLE t',
     'REINDEX (CONCURRENTLY off) TABLE t', 'REINDEX (CONCURRENTLY, CONCURRENTLY off) TABLE t', 'REINDEX TABLE t', 'REINDEX SCHEMA s', 'REINDEX DATABASE d', 'REINDEX SYSTEM d',
     'SET TRANSACTION READ ONLY, ISOLATION LEVEL SERIALIZABLE', 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED',

@@ -116,7 +116,9 @@ attack('RESET ROLE', "VACUUM t; RESET ROLE; $look", error => $refused);
 attack('SET ROLE', "VACUUM t; SET ROLE friend; $look", error => $refused);
 attack('RESET SESSION AUTHORIZATION', "VACUUM t; RESET SESSION AUTHORIZATION; $look", error => $refused);
 attack('RESET ALL', "VACUUM t; RESET ALL; $look");
-attack('DO', "VACUUM t; DO 'BEGIN COMMIT; EXECUTE ''RESET ROLE''; END'; $look", error => qr/ERROR:  2D000/);
+attack('DO', "VACUUM t; DO 'BEGIN COMMIT; EXECUTE ''RESET ROLE''; END'; $look", error => qr/ERROR:  2D000.*HINT:  The session began as/s);
+attack('a continuous aggregate', "CREATE MATERIALIZED VIEW v WITH (timescaledb.continuous) AS SELECT evil('view'); $look",
+	error => qr/unrecognized parameter/);
 attack('a function in an ordinary statement', "VACUUM t; SELECT evil('function'); $look", error => $refused);
 attack('what a part leaves', "VACUUM t; CREATE TEMP TABLE left_behind (); PREPARE left_behind AS SELECT 1; VACUUM t; $look");
 attack('a deferred trigger of a part', "VACUUM t; INSERT INTO queue VALUES (1); $look", error => $refused);
