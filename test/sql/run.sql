@@ -90,7 +90,7 @@ SELECT migrate.abandon('8', 'it was a test');
 SELECT migrate.remove('8');
 
 -- what a person says of one that was interrupted
-SELECT migrate.add('8', 'database', 'SELECT 1; DO $$ BEGIN COMMIT; RAISE ''half''; END /* ' || repeat('x', 600) || ' */ $$; CREATE TABLE run_d ()', 'DROP TABLE run_d', online => true);
+SELECT migrate.add('8', 'database', 'SELECT 1; DO $$ BEGIN CREATE TABLE run_h (); DROP TABLE run_h; COMMIT; RAISE ''half''; END /* ' || repeat('x', 600) || ' */ $$; CREATE TABLE run_d ()', 'DROP TABLE run_d', online => true);
 CALL migrate.run();
 SELECT version, state FROM migrate.status() WHERE version = '8';
 CALL migrate.run();
