@@ -67,6 +67,19 @@ CREATE TYPE migrate.adopted_migration AS (
 );
 COMMENT ON TYPE migrate.adopted_migration IS 'what migrate.adopt() returns';
 
+CREATE TYPE migrate.compared_migration AS (
+    version      text,
+    name         text,
+    state        text,
+    applied_at   timestamptz,
+    applied_by   text,
+    duration     interval,
+    can_rollback boolean,
+    file         text,
+    detail       text
+);
+COMMENT ON TYPE migrate.compared_migration IS 'what migrate.compare() returns';
+
 --
 -- Internal: what tables and states are computed with
 --
@@ -301,6 +314,29 @@ COMMENT ON COLUMN migrate.run.ended_at IS 'NULL while it is at work, or if it wa
 COMMENT ON COLUMN migrate.run.migrations IS 'how many were finished';
 COMMENT ON COLUMN migrate.run.sqlstate IS 'how it failed; NULL if it did not';
 
+CREATE TABLE migrate.file (
+    project        text COLLATE "C" NOT NULL,
+    format         text COLLATE "C" NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    sha256         bytea,
+    migration      text COLLATE "C",
+    read_as        text,
+    detail         text,
+    reading_sha256 bytea,
+    read_by        text NOT NULL,
+    registered     bigint,
+    CONSTRAINT file_pkey PRIMARY KEY (project, format, name)
+);
+COMMENT ON TABLE migrate.file IS 'the files of the last set that was registered, so that those which are as they were need not be read again';
+COMMENT ON COLUMN migrate.file.format IS 'the format that was asked for';
+COMMENT ON COLUMN migrate.file.sha256 IS 'of its bytes; NULL if they were not given, or are of no interest';
+COMMENT ON COLUMN migrate.file.migration IS 'migrate.migration.id; NULL if it was left out, or is about other files';
+COMMENT ON COLUMN migrate.file.read_as IS 'the format that it has';
+COMMENT ON COLUMN migrate.file.detail IS 'what is worth knowing about the migration';
+COMMENT ON COLUMN migrate.file.reading_sha256 IS 'SHA-256 of all that its migration was read from: names and hashes of its files';
+COMMENT ON COLUMN migrate.file.read_by IS 'version of the extension and major version of the server; empty if it is to be read again each time';
+COMMENT ON COLUMN migrate.file.registered IS 'hash of what is registered of the migration: with another one the file is read again';
+
 CREATE SEQUENCE migrate.run_seq;
 COMMENT ON SEQUENCE migrate.run_seq IS 'run numbers';
 
@@ -312,6 +348,7 @@ SELECT pg_catalog.pg_extension_config_dump('migrate.history', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.target_schema', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.run', '');
+SELECT pg_catalog.pg_extension_config_dump('migrate.file', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.history_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('migrate.run_seq', '');
 
@@ -523,6 +560,20 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'dbmigrate_load';
 COMMENT ON FUNCTION migrate.load(text, text, text) IS
     'register the migrations of a directory on the server: version, name, result, format, file, detail';
+
+CREATE FUNCTION migrate.files_digest(format text DEFAULT 'auto', project text DEFAULT '')
+RETURNS bytea
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_files_digest';
+COMMENT ON FUNCTION migrate.files_digest(text, text) IS
+    'SHA-256 over the names and hashes of the files registered last: a directory with the same is registered as it is; NULL if it has to be looked at';
+
+CREATE FUNCTION migrate.wanted_files(names text[], sha256 bytea[], format text DEFAULT 'auto', project text DEFAULT '')
+RETURNS SETOF text
+LANGUAGE C STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_wanted_files';
+COMMENT ON FUNCTION migrate.wanted_files(text[], bytea[], text, text) IS
+    'of a directory whose files have these names and SHA-256: those whose content migrate.add_files() needs';
 
 CREATE FUNCTION migrate.remove(version text, project text DEFAULT '')
 RETURNS void
@@ -774,6 +825,61 @@ BEGIN ATOMIC
       FROM facts f;
 END;
 COMMENT ON FUNCTION migrate.status_json(text, text) IS 'the status as one JSON document';
+
+CREATE FUNCTION migrate.compare(
+    files jsonb,
+    format text DEFAULT 'auto',
+    schema text DEFAULT '',
+    project text DEFAULT '')
+RETURNS SETOF migrate.compared_migration
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_compare';
+COMMENT ON FUNCTION migrate.compare(jsonb, text, text, text) IS
+    'the status that a directory would have, without registering it: version, name, state, applied_at, applied_by, duration, can_rollback, file, detail';
+
+-- Runs with the caller's rights, as migrate.compare() itself.
+CREATE FUNCTION migrate.compare_json(
+    files jsonb,
+    format text DEFAULT 'auto',
+    schema text DEFAULT '',
+    project text DEFAULT '')
+RETURNS jsonb
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+    WITH compared AS (
+        SELECT CASE WHEN c.version IS NULL THEN CASE WHEN c.state = 'error' THEN c.file ELSE 'R__' || c.name END
+                    ELSE concat_ws('_', c.version, nullif(c.name, '')) END AS name,
+               c.state, c.version, c.number, c.applied_at IS NOT NULL AS is_applied,
+               -- nothing is to be done about it
+               c.state = 'applied' OR (c.state = 'file_missing' AND split_part(c.detail, ';', 1) = 'applied') AS is_right
+          FROM migrate.compare($1, $2, $3, $4) WITH ORDINALITY c(version, name, state, applied_at, applied_by, duration,
+                                                                can_rollback, file, detail, number)
+         WHERE c.state NOT IN ('skipped', 'superseded')
+               AND NOT (c.state = 'file_missing' AND split_part(c.detail, ';', 1) IN ('skipped', 'superseded'))
+    ), facts AS (
+        SELECT coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE k.is_applied), '[]') AS applied,
+               coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
+               (array_agg(k.name ORDER BY k.version IS NOT NULL DESC, k.number DESC) FILTER (WHERE k.is_applied))[1] AS last,
+               count(*) FILTER (WHERE NOT k.is_applied) AS npending,
+               count(*) FILTER (WHERE k.is_applied AND NOT k.is_right OR k.state = 'error') AS nodd
+          FROM compared k
+    )
+    SELECT jsonb_build_object(
+               'status', jsonb_build_object(
+                   'appliedMigrations', f.applied,
+                   'pendingMigrations', f.pending,
+                   'lastMigration', f.last,
+                   'isUpToDate', f.npending = 0 AND f.nodd = 0),
+               'message', CASE
+                   WHEN f.nodd > 0 THEN format('%s migration(s) need attention, see migrate.compare()', f.nodd)
+                   WHEN f.npending = 0 THEN 'database is up to date'
+                   WHEN f.npending = 1 THEN '1 migration is pending'
+                   ELSE format('%s migrations are pending', f.npending)
+               END)
+      FROM facts f;
+END;
+COMMENT ON FUNCTION migrate.compare_json(jsonb, text, text, text) IS
+    'the status that a directory would have as one JSON document, as migrate.status_json() has it';
 
 -- Runs with the caller's rights, as migrate.apply() itself.
 CREATE FUNCTION migrate.apply_json(schema text DEFAULT '', extra_search_path text DEFAULT '', project text DEFAULT '')

@@ -57,8 +57,8 @@ pg_noreturn extern void dbm_trouble_throw(const DbmTrouble *trouble);
 typedef struct DbmRow
 {
 	int			n;
-	Datum		values[8];
-	bool		nulls[8];
+	Datum		values[16];
+	bool		nulls[16];
 } DbmRow;
 
 extern char *dbm_text_argument(FunctionCallInfo fcinfo, int arg);
@@ -104,6 +104,14 @@ extern char *dbm_literal(const char *text);
 extern bool dbm_has_control(const char *text);
 extern char *dbm_without_control(const char *text);
 extern void dbm_check_no_control(const char *what, const char *text);
+
+/* names.c */
+
+typedef struct DbmNames DbmNames;
+
+extern DbmNames *dbm_names_create(int expected);
+extern void dbm_names_put(DbmNames *names, const char *name, void *value);
+extern void *dbm_names_get(const DbmNames *names, const char *name);
 
 /* pinnedsettings.c */
 

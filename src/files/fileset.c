@@ -20,6 +20,7 @@ typedef struct Part
 	const char *version;		/* canonical, NULL for a repeatable one */
 } Part;
 
+static void read_name(DbmFile *file, DbmFileSet *set);
 static List *sort_out(List *files, DbmFileSet *set);
 static Part *make_part(DbmFile *file, DbmFileSet *set);
 static void collect(List *parts, DbmFileSet *set);
@@ -32,52 +33,64 @@ static int	compare_migrations(const Part *a, const Part *b);
 static bool is_taken(const DbmFileSet *set, int index);
 static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
-static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
-static void take_up(DbmFileMigration *migration, DbmFile *file);
-static void take_down(DbmFileMigration *migration, DbmFile *file);
+static void read_contents(DbmFileMigration *migration, DbmFileSet *set);
+static bool has_content(DbmFile *file, DbmFileSet *set);
+static void take_sections(DbmFileMigration *migration, const DbmFile *file, DbmFileSet *set);
+static void take_up(DbmFileMigration *migration, const DbmFile *file);
+static void take_down(DbmFileMigration *migration, const DbmFile *file);
 
 /*
- * Read a set of files: a list of DbmFile, of which path, content and len are
- * given.  Raises nothing: what is wrong goes to set->troubles.
+ * Read a set of files: a list of DbmFile, of which path, and content and len or
+ * a hash are given.  Raises nothing: what is wrong goes to set->troubles.
+ *
+ * What belongs together is seen from the names alone.  Only then the contents
+ * are looked at, of those migrations that dbm_known_files_find() does not know;
+ * files without one go to set->wanted.
  */
 void
 dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set)
 {
 	ListCell   *lc;
 
-	foreach(lc, files)
-	{
-		DbmFile    *file = lfirst(lc);
-
-		if (dbm_has_control(file->path))
-		{
-			file->path = dbm_without_control(file->path);
-			dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE,
-								"its name has control characters, shown as ? here",
-								"Rename the file.");
-		}
-		dbm_filename_read(file->path, format, &file->name);
-		if (file->content == NULL && file->name.role != DBM_FILE_LEFT_OUT &&
-			file->name.role != DBM_FILE_BAD && file->name.role != DBM_FILE_CODE)
-		{
-			file->name.role = DBM_FILE_BAD;
-			file->name.reason = "its content is missing";
-			file->name.hint = "An empty file has the content \"\".";
-		}
-		if (file->content == NULL)
-			file->content = "";
-	}
 	set->files = files;
+	set->format = format;
+	foreach(lc, files)
+		read_name(lfirst(lc), set);
 	dbm_filechoice_leave_out(files);
 	collect(sort_out(files, set), set);
+	dbm_filesettings_read(set);
+	dbm_filesettings_find_owners(set);
+	dbm_known_files_find(set);
+	foreach(lc, set->migrations)
+		read_contents(lfirst(lc), set);
+	number_duplicates(set);
 	foreach(lc, files)
 	{
 		DbmFile    *file = lfirst(lc);
 
-		if (file->name.role == DBM_FILE_SETTINGS)
-			dbm_filesettings_apply(file, set);
 		if (file->name.role == DBM_FILE_LEFT_OUT)
 			set->left_out = lappend(set->left_out, file);
+	}
+}
+
+static void
+read_name(DbmFile *file, DbmFileSet *set)
+{
+	file->given = file->path;
+	if (dbm_has_control(file->path))
+	{
+		file->path = dbm_without_control(file->path);
+		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE,
+							"its name has control characters, shown as ? here",
+							"Rename the file.");
+	}
+	dbm_filename_read(file->path, set->format, &file->name);
+	if (file->content == NULL && !file->has_sha256 && file->name.role != DBM_FILE_LEFT_OUT &&
+		file->name.role != DBM_FILE_BAD && file->name.role != DBM_FILE_CODE)
+	{
+		file->name.role = DBM_FILE_BAD;
+		file->name.reason = "its content is missing";
+		file->name.hint = "An empty file has the content \"\".";
 	}
 }
 
@@ -158,7 +171,6 @@ collect(List *parts, DbmFileSet *set)
 		last = part;
 	}
 	finish_migration(migration, set);
-	number_duplicates(set);
 }
 
 /* Is this an up script beside one that the migration has? */
@@ -356,27 +368,69 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 		return;
 	}
 	if (is_down)
-		take_down(migration, file);
-	else if (file->name.role == DBM_FILE_SECTIONS)
-		take_sections(migration, file, set);
+		migration->down_file = file;
 	else
-		take_up(migration, file);
-	if (file->name.role == DBM_FILE_CODE)
-	{
-		migration->is_code = true;
-		migration->registration.up = 0;
-	}
+		migration->up_file = file;
+	if (is_down && migration->up_file)
+		return;
+	migration->format = file->name.format;
+	migration->registration.file_name = file->path;
+}
 
-	if (migration->format == DBM_FORMAT_FLYWAY && strstr(file->content, "${") != NULL)
-		migration->has_placeholders = true;
+/*
+ * What its files say, unless that is known; what is missing for it goes to
+ * set->wanted.
+ */
+static void
+read_contents(DbmFileMigration *migration, DbmFileSet *set)
+{
+	DbmFile    *up = unconstify(DbmFile *, migration->up_file);
+	DbmFile    *down = unconstify(DbmFile *, migration->down_file);
+	ListCell   *lc;
+	bool		is_complete = true;
+
+	CHECK_FOR_INTERRUPTS();
+	if (migration->known)
+		return;
+	is_complete &= has_content(up, set);
+	is_complete &= has_content(down, set);
+	foreach(lc, migration->settings)
+		is_complete &= has_content(lfirst(lc), set);
+	if (!is_complete)
+	{
+		migration->is_unreadable = true;
+		return;
+	}
+	if (down)
+		take_down(migration, down);
+	if (up && up->name.role == DBM_FILE_CODE)
+		migration->is_code = true;
+	else if (up && up->name.role == DBM_FILE_SECTIONS)
+		take_sections(migration, up, set);
+	else if (up)
+		take_up(migration, up);
+	dbm_filesettings_apply(migration);
+	migration->has_placeholders = migration->format == DBM_FORMAT_FLYWAY &&
+		((up && up->content && strstr(up->content, "${")) || (down && strstr(down->content, "${")));
+}
+
+/* Code is not read: what it does is not known from its text. */
+static bool
+has_content(DbmFile *file, DbmFileSet *set)
+{
+	if (file == NULL || file->content || file->name.role == DBM_FILE_CODE)
+		return true;
+	set->wanted = list_append_unique_ptr(set->wanted, file);
+	return false;
 }
 
 static void
-take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
+take_sections(DbmFileMigration *migration, const DbmFile *file, DbmFileSet *set)
 {
 	DbmFileText parts;
 	const char *hint;
 	const char *problem = dbm_format_split(file->content, file->len, file->name.format, &parts, &hint);
+	const DbmFile *down_file = migration->down_file;
 
 	take_up(migration, file);
 	if (problem)
@@ -394,6 +448,10 @@ take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 	}
 	migration->registration.up = parts.up;
 	migration->up_no_transaction |= parts.up_no_transaction;
+	if (parts.has_down && down_file)
+		dbm_fileset_trouble(set, down_file, ERRCODE_DUPLICATE_OBJECT,
+							psprintf("the down script of %s is in %s already", what_it_is(down_file), file->path),
+							"Leave one of them out.");
 	if (parts.has_down)
 	{
 		migration->down_file = file;
@@ -403,26 +461,24 @@ take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 }
 
 static void
-take_up(DbmFileMigration *migration, DbmFile *file)
+take_up(DbmFileMigration *migration, const DbmFile *file)
 {
-	migration->up_file = file;
-	migration->format = file->name.format;
-	migration->registration.file_name = file->path;
 	migration->registration.up = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
 	migration->up_no_transaction = file->name.no_transaction ||
 		(file->name.is_flat && dbm_format_is_no_transaction(file->content));
 }
 
 static void
-take_down(DbmFileMigration *migration, DbmFile *file)
+take_down(DbmFileMigration *migration, const DbmFile *file)
 {
-	migration->down_file = file;
-	if (migration->up_file == NULL)
-	{
-		migration->format = file->name.format;
-		migration->registration.file_name = file->path;
-	}
 	migration->registration.down = PointerGetDatum(cstring_to_text_with_len(file->content, file->len));
 	migration->down_no_transaction = file->name.no_transaction ||
 		(file->name.is_flat && dbm_format_is_no_transaction(file->content));
+}
+
+/* The file that a migration is called by. */
+const DbmFile *
+dbm_fileset_main_file(const DbmFileMigration *migration)
+{
+	return migration->up_file ? migration->up_file : migration->down_file;
 }

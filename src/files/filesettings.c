@@ -12,6 +12,8 @@
 
 #include "files/internal.h"
 
+static char *owner_key(const DbmFile *settings);
+static void take_settings(DbmFileMigration *migration, const DbmFile *file, const DbmNames *settings);
 static bool settings_belong(const DbmFile *settings, const DbmFile *file);
 static const char *read_settings(const DbmFile *file, bool *no_transaction);
 
@@ -29,40 +31,108 @@ dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
 	set->troubles = lappend(set->troubles, trouble);
 }
 
-/* metadata.toml, NAME.sql.conf: what it says about other files of the set. */
+/*
+ * Which migrations have files that a metadata.toml or a NAME.sql.conf of the
+ * set is about?  Those about none are left out.
+ */
 void
-dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
+dbm_filesettings_find_owners(DbmFileSet *set)
 {
-	bool		no_transaction = false;
-	const char *problem = read_settings(file, &no_transaction);
-	bool		found = false;
+	DbmNames   *settings = NULL;
 	ListCell   *lc;
 
-	if (problem)
+	foreach(lc, set->files)
 	{
-		dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
-		return;
+		DbmFile    *file = lfirst(lc);
+
+		if (file->name.role != DBM_FILE_SETTINGS)
+			continue;
+		if (settings == NULL)
+			settings = dbm_names_create(list_length(set->files));
+		dbm_names_put(settings, owner_key(file), file);
+		file->name.reason = psprintf("there is no %s", file->name.settings_of);
 	}
+	if (settings == NULL)
+		return;
 	foreach(lc, set->migrations)
 	{
 		DbmFileMigration *migration = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
-		if (migration->up_file && settings_belong(file, migration->up_file))
-		{
-			found = true;
-			migration->up_no_transaction |= no_transaction;
-		}
-		if (migration->down_file && settings_belong(file, migration->down_file))
-		{
-			found = true;
-			migration->down_no_transaction |= no_transaction;
-		}
+		take_settings(migration, migration->up_file, settings);
+		take_settings(migration, migration->down_file, settings);
 	}
-	if (!found)
+	foreach(lc, set->files)
 	{
-		file->name.role = DBM_FILE_LEFT_OUT;
-		file->name.reason = psprintf("there is no %s", file->name.settings_of);
+		DbmFile    *file = lfirst(lc);
+
+		if (file->name.role == DBM_FILE_SETTINGS && file->name.reason)
+			file->name.role = DBM_FILE_LEFT_OUT;
+	}
+}
+
+/* What such a file is about: all files of a folder, or one file. */
+static char *
+owner_key(const DbmFile *settings)
+{
+	bool		is_folder = settings->name.format == DBM_FORMAT_DIESEL;
+
+	return psprintf("%s%s", settings->name.settings_of, is_folder ? "/" : "");
+}
+
+static void
+take_settings(DbmFileMigration *migration, const DbmFile *file, const DbmNames *settings)
+{
+	const char *keys[2];
+
+	if (file == NULL)
+		return;
+	keys[0] = psprintf("%s/", dbm_filename_folder(file->path));
+	keys[1] = file->path;
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		DbmFile    *found = dbm_names_get(settings, keys[i]);
+
+		if (found == NULL)
+			continue;
+		found->name.reason = NULL;
+		migration->settings = list_append_unique_ptr(migration->settings, found);
+	}
+}
+
+/* What is wrong with files about other files, and what they say. */
+void
+dbm_filesettings_read(DbmFileSet *set)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->files)
+	{
+		DbmFile    *file = lfirst(lc);
+		const char *problem;
+
+		if (file->name.role != DBM_FILE_SETTINGS || file->content == NULL)
+			continue;
+		problem = read_settings(file, &file->no_transaction);
+		if (problem)
+			dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
+	}
+}
+
+/* What they say about the files of a migration. */
+void
+dbm_filesettings_apply(DbmFileMigration *migration)
+{
+	ListCell   *lc;
+
+	foreach(lc, migration->settings)
+	{
+		const DbmFile *settings = lfirst(lc);
+
+		if (migration->up_file && settings_belong(settings, migration->up_file))
+			migration->up_no_transaction |= settings->no_transaction;
+		if (migration->down_file && settings_belong(settings, migration->down_file))
+			migration->down_no_transaction |= settings->no_transaction;
 	}
 }
 
@@ -73,8 +143,7 @@ settings_belong(const DbmFile *settings, const DbmFile *file)
 
 	if (settings->name.format != DBM_FORMAT_DIESEL)
 		return strcmp(owner, file->path) == 0;
-	return strncmp(owner, file->path, strlen(owner)) == 0 &&
-		strrchr(file->path, '/') == file->path + strlen(owner);
+	return strcmp(owner, dbm_filename_folder(file->path)) == 0;
 }
 
 /*

@@ -8,6 +8,8 @@
 #ifndef DBMIGRATE_FILES_INTERNAL_H
 #define DBMIGRATE_FILES_INTERNAL_H
 
+#include "utils/jsonb.h"
+
 #include "files/files.h"
 
 /* marker.c */
@@ -112,9 +114,16 @@ extern bool dbm_format_is_no_transaction(const char *text);
 typedef struct DbmFile
 {
 	const char *path;			/* relative, with '/' between folders */
+	const char *given;			/* the same, if it has control characters
+								 * that "path" has not */
 	const char *content;		/* NUL-terminated, NULL if it was not given */
 	int			len;
+	bool		has_sha256;		/* of its bytes in UTF-8: by our own count, or
+								 * as it was given if there is no content */
+	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	DbmFileName name;
+	bool		no_transaction; /* what a file about other files says */
+	DbmFileRow *row;			/* what is stored of it */
 } DbmFile;
 
 /* A migration and the files it comes from. */
@@ -133,6 +142,14 @@ typedef struct DbmFileMigration
 								 * too many */
 	bool		is_code;		/* up_file is not SQL, or a template of it */
 	bool		has_sql;		/* an up script is registered already */
+	List	   *settings;		/* of DbmFile: those about these files */
+	uint8		reading[PG_SHA256_DIGEST_LENGTH];	/* of all that it is read
+													 * from */
+	const DbmFileRow *known;	/* read before, with the same result; or NULL */
+	DbmStored  *stored;			/* what is registered; or NULL */
+	const char *id;				/* once it is registered */
+	const char *outcome;		/* of that */
+	const char *detail;			/* what is worth knowing, or NULL */
 } DbmFileMigration;
 
 typedef struct DbmFileSet
@@ -141,11 +158,18 @@ typedef struct DbmFileSet
 	List	   *migrations;		/* of DbmFileMigration, in order */
 	List	   *left_out;		/* of DbmFile, see name.reason */
 	List	   *troubles;		/* of DbmTrouble */
+	List	   *wanted;			/* of DbmFile, whose content is missing */
+	DbmFormat	format;			/* that was asked for */
+	DbmFileRow *rows;			/* of the last set */
+	int			nrows;
+	DbmNames   *known;			/* of these; or NULL */
 } DbmFileSet;
 
 extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
 								const char *message, const char *hint);
-extern void dbm_filesettings_apply(DbmFile *file, DbmFileSet *set);
+extern void dbm_filesettings_find_owners(DbmFileSet *set);
+extern void dbm_filesettings_read(DbmFileSet *set);
+extern void dbm_filesettings_apply(DbmFileMigration *migration);
 
 /* filechoice.c */
 
@@ -154,8 +178,30 @@ extern void dbm_filechoice_leave_out(List *files);
 /* fileset.c */
 
 extern void dbm_fileset_read(List *files, DbmFormat format, DbmFileSet *set);
+extern const DbmFile *dbm_fileset_main_file(const DbmFileMigration *migration);
+
+/* knownfiles.c */
+
+extern void dbm_known_files_hash(List *files);
+extern void dbm_known_files_load(const DbmExtension *ext, DbmFormat format, DbmFileSet *set);
+extern void dbm_known_files_find(DbmFileSet *set);
+extern void dbm_known_files_remember(const DbmExtension *ext, DbmFileSet *set);
+extern void dbm_known_files_throw_wanted(const DbmFileSet *set);
+
+/* filesjson.c */
+
+extern List *dbm_files_from_json(Jsonb *json);
+
+/* checkfiles.c */
+
+extern void dbm_check_texts(DbmFileSet *set);
+extern DbmStored **dbm_check_look_up(const DbmExtension *ext, DbmFileSet *set);
+extern DbmTrouble *dbm_check_one(const DbmExtension *ext, DbmFileMigration *migration, bool down_alone);
+extern const char *dbm_check_describe(const DbmFileMigration *migration);
 
 /* addfiles.c */
+
+extern DbmFormat dbm_format_argument(FunctionCallInfo fcinfo, int arg);
 
 extern void dbm_add_files(FunctionCallInfo fcinfo, const char *what, List *files, List *troubles,
 						  DbmFormat format, const char *project, bool down_alone);

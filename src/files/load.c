@@ -260,7 +260,6 @@ read_file(Walk *walk, const char *base, const char *name)
 	char	   *bytes;
 
 	file->path = pg_any_to_server(name, strlen(name), encoding);
-	file->content = "";
 	dbm_filename_read(file->path, walk->format, &file->name);
 	if (file->name.role == DBM_FILE_LEFT_OUT)
 	{

@@ -21,6 +21,7 @@
 static void forgive(DbmScript *script);
 static DbmScript *read_script(const DbmRegistration *wanted, bool is_up);
 static void describe_insert(void *arg);
+static void describe_insert_many(void *arg);
 
 /*
  * Scan and parse both scripts, and derive what is stored about them.  Sets
@@ -199,6 +200,31 @@ dbm_registration_insert(const DbmExtension *ext, const DbmRegistration *wanted)
 	inserted = dbm_migrations_insert(ext, wanted);
 	error_context_stack = context.previous;
 	return inserted;
+}
+
+/*
+ * The same for many, in as few statements as can be.  ids[] gets the id of
+ * each, or NULL where another transaction was faster.
+ */
+void
+dbm_registration_insert_many(const DbmExtension *ext, DbmRegistration *const *wanted, int nwanted,
+							 const char **ids)
+{
+	ErrorContextCallback context = {
+		.callback = describe_insert_many,
+		.previous = error_context_stack
+	};
+
+	error_context_stack = &context;
+	dbm_migrations_insert_many(ext, wanted, nwanted, ids);
+	error_context_stack = context.previous;
+}
+
+static void
+describe_insert_many(void *arg)
+{
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint("Another transaction registers some of these migrations as well.  Try again when it has ended, or wait longer: SET dbmigrate.lock_wait = '10min';");
 }
 
 static void

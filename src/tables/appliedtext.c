@@ -33,6 +33,30 @@ dbm_applied_learn_text(const DbmExtension *ext, const DbmRegistration *wanted)
 		learn_by_version(ext, wanted->version_key);
 }
 
+/* The same for the migrations of these ids (text[]), which were just registered. */
+void
+dbm_applied_learn_texts(const DbmExtension *ext, Datum ids)
+{
+	static const char *const conditions[] = {
+		"m.up_statements OPERATOR(pg_catalog.>=) 0 AND a.version_key OPERATOR(pg_catalog.=) m.version_key",
+		"m.version_key IS NULL AND a.id OPERATOR(pg_catalog.=) m.id"
+	};
+
+	for (int i = 0; i < lengthof(conditions); i++)
+	{
+		DbmParams	params = {0};
+
+		dbm_param_text(&params, ext->project);
+		dbm_param_datum(&params, TEXTARRAYOID, ids);
+		dbm_query(ext,
+				  psprintf("UPDATE migrate.applied a SET checksum = m.checksum, checksum_kind = m.checksum_kind"
+						   " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
+						   " AND m.id OPERATOR(pg_catalog.=) ANY ($2) AND a.project OPERATOR(pg_catalog.=) $1"
+						   " AND a.checksum IS NULL AND %s", conditions[i]),
+				  &params, SPI_OK_UPDATE);
+	}
+}
+
 static void
 learn_by_version(const DbmExtension *ext, Datum version_key)
 {

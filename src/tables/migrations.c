@@ -23,13 +23,13 @@ static SPIPlanPtr plan_stored_by_id = NULL;
 static SPIPlanPtr plan_contradicts = NULL;
 static SPIPlanPtr plan_insert = NULL;
 
-static void compare(DbmStored *stored, const DbmRegistration *wanted);
+static void compare(DbmStored *stored, const DbmRegistration *wanted, uint64 row);
 static bool same_bytes(Datum a, Datum b);
 static void add_registration(DbmParams *params, const DbmExtension *ext, const DbmRegistration *wanted);
 static bool same_text(const char *stored, const char *wanted);
 static bool same_environments(Datum stored, Datum wanted);
 
-/* Columns of the queries that return what is stored. */
+/* In the order of DBM_STORED_COLUMNS. */
 enum
 {
 	COL_ID = 1, COL_VERSION, COL_NAME, COL_ENVIRONMENTS, COL_UP_ONLINE, COL_DOWN_ONLINE, COL_FILE_NAME,
@@ -44,13 +44,6 @@ enum
 	LOAD_DOWN_ONLINE, LOAD_DOWN_STATEMENTS, LOAD_VERSION_KEY, LOAD_BASELINE_KEY,
 	LOAD_HAS_UP
 };
-
-#define STORED_COLUMNS \
-	"SELECT m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
-	" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum," \
-	" EXISTS (SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) m.project" \
-	"  AND a.id OPERATOR(pg_catalog.=) m.id)," \
-	" m.down_statements, m.up_statements, m.altered FROM migrate.migration m"
 
 /*
  * What is registered for the version, or the id, of "wanted", and how that
@@ -67,7 +60,7 @@ dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	{
 		dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);
 		dbm_query_saved(ext, &plan_stored,
-						STORED_COLUMNS " WHERE m.project OPERATOR(pg_catalog.=) $1"
+						"SELECT " DBM_STORED_COLUMNS " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
 						" AND m.version_key OPERATOR(pg_catalog.=) $2",
 						&params, SPI_OK_SELECT);
 	}
@@ -75,37 +68,46 @@ dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted)
 	{
 		dbm_param_text(&params, wanted->id);
 		dbm_query_saved(ext, &plan_stored_by_id,
-						STORED_COLUMNS " WHERE m.project OPERATOR(pg_catalog.=) $1"
+						"SELECT " DBM_STORED_COLUMNS " FROM migrate.migration m WHERE m.project OPERATOR(pg_catalog.=) $1"
 						" AND m.id OPERATOR(pg_catalog.=) $2 AND m.version_key IS NULL",
 						&params, SPI_OK_SELECT);
 	}
 	if (SPI_processed == 0)
 		return NULL;
 
-	stored = palloc0(sizeof(DbmStored));
-	stored->id = dbm_column_text(0, COL_ID);
-	stored->version = dbm_column_is_null(0, COL_VERSION) ? stored->id : dbm_column_text(0, COL_VERSION);
-	stored->is_repeatable = strncmp(stored->id, "R__", 3) == 0 && dbm_column_is_null(0, COL_VERSION);
-	stored->name = dbm_column_text(0, COL_NAME);
-	stored->file_name = dbm_column_text(0, COL_FILE_NAME);
-	stored->up_author = dbm_column_text(0, COL_UP_AUTHOR);
-	stored->down_author = dbm_column_text(0, COL_DOWN_AUTHOR);
-	stored->environments = dbm_column_datum(0, COL_ENVIRONMENTS);
-	stored->up_sha256 = dbm_column_datum(0, COL_UP_SHA256);
-	stored->down_sha256 = dbm_column_datum(0, COL_DOWN_SHA256);
-	stored->checksum = dbm_column_datum(0, COL_CHECKSUM);
-	stored->is_applied = dbm_column_bool(0, COL_APPLIED);
-	stored->has_up = dbm_column_int(0, COL_UP_STATEMENTS, 0) >= 0;
-	compare(stored, wanted);
+	stored = dbm_migrations_fetch(0, wanted);
 	SPI_freetuptable(SPI_tuptable);
 	return stored;
 }
 
-/* How does the row just read differ from what is wanted? */
-static void
-compare(DbmStored *stored, const DbmRegistration *wanted)
+/* The same from a row of a query that begins with DBM_STORED_COLUMNS. */
+DbmStored *
+dbm_migrations_fetch(uint64 row, const DbmRegistration *wanted)
 {
-	bool		altered = dbm_column_bool(0, COL_ALTERED);	/* the hashes are not
+	DbmStored  *stored = palloc0(sizeof(DbmStored));
+
+	stored->id = dbm_column_text(row, COL_ID);
+	stored->version = dbm_column_is_null(row, COL_VERSION) ? stored->id : dbm_column_text(row, COL_VERSION);
+	stored->is_repeatable = strncmp(stored->id, "R__", 3) == 0 && dbm_column_is_null(row, COL_VERSION);
+	stored->name = dbm_column_text(row, COL_NAME);
+	stored->file_name = dbm_column_text(row, COL_FILE_NAME);
+	stored->up_author = dbm_column_text(row, COL_UP_AUTHOR);
+	stored->down_author = dbm_column_text(row, COL_DOWN_AUTHOR);
+	stored->environments = dbm_column_datum(row, COL_ENVIRONMENTS);
+	stored->up_sha256 = dbm_column_datum(row, COL_UP_SHA256);
+	stored->down_sha256 = dbm_column_datum(row, COL_DOWN_SHA256);
+	stored->checksum = dbm_column_datum(row, COL_CHECKSUM);
+	stored->is_applied = dbm_column_bool(row, COL_APPLIED);
+	stored->has_up = dbm_column_int(row, COL_UP_STATEMENTS, 0) >= 0;
+	compare(stored, wanted, row);
+	return stored;
+}
+
+/* How does a row just read differ from what is wanted? */
+static void
+compare(DbmStored *stored, const DbmRegistration *wanted, uint64 row)
+{
+	bool		altered = dbm_column_bool(row, COL_ALTERED);	/* the hashes are not
 															 * those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
@@ -117,17 +119,17 @@ compare(DbmStored *stored, const DbmRegistration *wanted)
 	stored->same_tokens = wanted->up == 0 || stored->same_up ||
 		(wanted->up_script != NULL &&
 		 same_bytes(stored->checksum,
-					dbm_script_checksum(wanted->up_script, dbm_column_bool(0, COL_UP_ONLINE))));
+					dbm_script_checksum(wanted->up_script, dbm_column_bool(row, COL_UP_ONLINE))));
 	stored->same_rest = wanted->name != NULL &&
 		(wanted->version_key == 0 || strcmp(stored->version, wanted->version) == 0) &&
 		strcmp(stored->name, wanted->name) == 0 &&
 		same_environments(stored->environments, wanted->environments) &&
 		(wanted->up == 0 ||
-		 (dbm_column_bool(0, COL_UP_ONLINE) == wanted->up_online &&
+		 (dbm_column_bool(row, COL_UP_ONLINE) == wanted->up_online &&
 		  (wanted->file_name == NULL || same_text(stored->file_name, wanted->file_name)))) &&
 		(wanted->down == 0 ||
-		 (dbm_column_bool(0, COL_DOWN_ONLINE) == wanted->down_online &&
-		  dbm_column_int(0, COL_DOWN_STATEMENTS, -1) == wanted->down_statements));
+		 (dbm_column_bool(row, COL_DOWN_ONLINE) == wanted->down_online &&
+		  dbm_column_int(row, COL_DOWN_STATEMENTS, -1) == wanted->down_statements));
 }
 
 /*
@@ -139,7 +141,7 @@ dbm_migrations_contradicts(const DbmExtension *ext, const DbmRegistration *wante
 {
 	DbmParams	params = {0};
 
-	if (wanted->version_key == 0 || wanted->up == 0)
+	if (wanted->version_key == 0 || wanted->up == 0 || wanted->is_unheard_of)
 		return false;
 	dbm_param_text(&params, ext->project);
 	dbm_param_datum(&params, NUMERICARRAYOID, wanted->version_key);

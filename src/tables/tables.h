@@ -179,6 +179,8 @@ typedef struct DbmRegistration
 	bool		from_files;		/* a set of files, not migrate.add() */
 	bool		down_is_file;	/* and not a section of one */
 	const DbmScript *refused;	/* one of the two, if it can never be run */
+	bool		is_unheard_of;	/* a look has shown that the version is
+								 * applied nowhere */
 } DbmRegistration;
 
 /* What is stored for a version already. */
@@ -203,6 +205,14 @@ typedef struct DbmStored
 	bool		same_rest;
 } DbmStored;
 
+/* What dbm_migrations_fetch() reads, in a query of migrate.migration m. */
+#define DBM_STORED_COLUMNS \
+	"m.id, m.version, m.name, m.environments, m.up_online, m.down_online, m.file_name," \
+	" m.up_author, m.down_author, m.up_sha256, m.down_sha256, m.checksum," \
+	" EXISTS (SELECT FROM migrate.applied a WHERE a.project OPERATOR(pg_catalog.=) m.project" \
+	"  AND a.id OPERATOR(pg_catalog.=) m.id)," \
+	" m.down_statements, m.up_statements, m.altered"
+
 extern void dbm_migrations_update_analysis(const DbmExtension *ext, const DbmMigration *migration,
 										   bool is_up, const DbmScript *script);
 extern DbmStored *dbm_migrations_stored(const DbmExtension *ext, const DbmRegistration *wanted);
@@ -213,11 +223,65 @@ extern bool dbm_migrations_insert(const DbmExtension *ext, const DbmRegistration
 extern void dbm_migrations_update(const DbmExtension *ext, const DbmRegistration *wanted,
 								  const DbmStored *stored);
 extern void dbm_migrations_delete(const DbmExtension *ext, const char *id);
+extern DbmStored *dbm_migrations_fetch(uint64 row, const DbmRegistration *wanted);
 extern char *dbm_environments_text(Datum environments);
+
+/* manymigrations.c */
+
+extern void dbm_migrations_stored_many(const DbmExtension *ext, DbmRegistration *const *wanted, int nwanted,
+									   DbmStored **stored);
+extern void dbm_migrations_insert_many(const DbmExtension *ext, DbmRegistration *const *wanted, int nwanted,
+									   const char **ids);
+
+/* status.c */
+
+/* A row of migrate.status(), and what it does not tell. */
+typedef struct DbmStatus
+{
+	const char *id;
+	const char *version;		/* or NULL */
+	const char *name;
+	const char *state;
+	Datum		applied_at;
+	bool		no_time;
+	const char *applied_by;		/* or NULL */
+	Datum		duration;
+	bool		no_duration;
+	bool		can_rollback;
+	bool		is_baseline;
+	bool		is_registered;
+	bool		is_applied;
+	const char *file_name;		/* or NULL */
+} DbmStatus;
+
+extern DbmStatus *dbm_status_all(const DbmExtension *ext, int *count);
+
+/* files.c */
+
+/* A file of the last set that was registered. */
+typedef struct DbmFileRow
+{
+	const char *name;
+	const uint8 *sha256;		/* or NULL */
+	const char *migration;		/* its id; or NULL */
+	const char *read_as;		/* format; or NULL */
+	const char *detail;			/* or NULL */
+	const uint8 *reading;		/* SHA-256 of what the migration was read
+								 * from, with its main file; or NULL */
+	const char *read_by;
+	bool		is_current;		/* what is registered has not changed since */
+} DbmFileRow;
+
+extern const char *dbm_files_reader(void);
+extern DbmFileRow *dbm_files_all(const DbmExtension *ext, const char *format, int *count);
+extern bool dbm_files_counts(const DbmFileRow *row);
+extern void dbm_files_store(const DbmExtension *ext, const char *format, DbmFileRow *const *rows, int nrows);
+extern void dbm_files_forget(const DbmExtension *ext, const char *format, DbmFileRow *const *rows, int nrows);
 
 /* appliedtext.c */
 
 extern void dbm_applied_learn_text(const DbmExtension *ext, const DbmRegistration *wanted);
+extern void dbm_applied_learn_texts(const DbmExtension *ext, Datum ids);
 extern void dbm_applied_follow_checksum(const DbmExtension *ext, const DbmRegistration *wanted,
 										const DbmStored *stored);
 extern void dbm_applied_accept_text(const DbmExtension *ext, const char *id);
