@@ -80,6 +80,21 @@ CREATE TYPE migrate.compared_migration AS (
 );
 COMMENT ON TYPE migrate.compared_migration IS 'what migrate.compare() returns';
 
+CREATE TYPE migrate.statement_activity AS (
+    migration_number integer,
+    migrations       integer,
+    statement_number integer,
+    statements       integer,
+    attempt          integer,
+    run              bigint,
+    version          text,
+    name             text,
+    direction        text,
+    project          text,
+    statement        text
+);
+COMMENT ON TYPE migrate.statement_activity IS 'what migrate.read_activity() returns; internal';
+
 --
 -- Internal: what tables and states are computed with
 --
@@ -361,6 +376,48 @@ CREATE VIEW migrate.schema_migrations AS
                             WHERE g.target_schema OPERATOR(pg_catalog.=) a.target_schema
                                   AND g.project OPERATOR(pg_catalog.=) a.project AND g.id OPERATOR(pg_catalog.=) a.id);
 COMMENT ON VIEW migrate.schema_migrations IS 'applied migrations, under the name that other tools use';
+
+--
+-- Who runs migrations at this moment.  The lock says who; what is run is shown to
+-- those who may see it in pg_stat_activity, and to nobody else.
+--
+
+CREATE FUNCTION migrate.read_activity(query text) RETURNS migrate.statement_activity
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_read_activity';
+COMMENT ON FUNCTION migrate.read_activity(text) IS
+    'what a text says that a run shows in pg_stat_activity; internal, use migrate.activity';
+
+CREATE VIEW migrate.activity AS
+    SELECT a.pid, a.usename, a.application_name,
+           coalesce(r.began_at, a.xact_start) AS run_started,
+           s.project, s.direction, s.version, s.name, s.migration_number, s.migrations,
+           s.statement_number, s.statements, s.statement,
+           CASE WHEN s.statement_number IS NOT NULL THEN a.query_start END AS statement_started,
+           s.attempt,
+           b.pid AS blocked_by_pid, b.usename AS blocked_by_user, b.application_name AS blocked_by_application,
+           nullif(b.query, '<insufficient privilege>') AS blocked_by_query,
+           (SELECT round(least(100, 100.0 * p.done / p.total), 1)
+              FROM (SELECT i.pid, CASE WHEN i.blocks_total > 0 THEN i.blocks_done ELSE i.tuples_done END AS done,
+                           CASE WHEN i.blocks_total > 0 THEN i.blocks_total ELSE i.tuples_total END AS total
+                      FROM pg_stat_progress_create_index i
+                    UNION ALL SELECT v.pid, v.heap_blks_scanned, v.heap_blks_total FROM pg_stat_progress_vacuum v
+                    UNION ALL SELECT n.pid, n.sample_blks_scanned, n.sample_blks_total FROM pg_stat_progress_analyze n
+                    UNION ALL SELECT c.pid, c.bytes_processed, c.bytes_total FROM pg_stat_progress_copy c) p
+             WHERE p.pid = a.pid AND p.total > 0 LIMIT 1) AS progress_percent
+      FROM pg_locks l
+      JOIN pg_stat_activity a ON a.pid = l.pid
+     CROSS JOIN LATERAL migrate.read_activity(coalesce(a.query, '')) s
+      LEFT JOIN migrate.run r ON r.number = s.run AND r.ended_at IS NULL
+      LEFT JOIN LATERAL (SELECT w.pid, w.usename, w.application_name, w.query
+                           FROM unnest(pg_blocking_pids(a.pid)) k(pid) JOIN pg_stat_activity w ON w.pid = k.pid
+                          ORDER BY w.xact_start, w.pid LIMIT 1) b ON true
+     WHERE l.locktype = 'object' AND l.classid = 'pg_extension'::regclass
+           AND l.objid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'dbmigrate')
+           AND l.objsubid = 28007       -- the run lock, see base/lock.c
+           AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+           AND l.granted AND l.mode = 'ExclusiveLock';
+COMMENT ON VIEW migrate.activity IS 'who runs migrations at this moment, what of them, and who is in the way';
 
 --
 -- What this database is, which decides where migrations run
@@ -964,6 +1021,8 @@ COMMENT ON FUNCTION migrate.adopt(text, boolean, text, text, text, text, boolean
 --
 
 REVOKE ALL ON ALL ROUTINES IN SCHEMA migrate FROM PUBLIC;
+-- Whoever may read the view has to be able to call it; it tells what is in its argument.
+GRANT EXECUTE ON FUNCTION migrate.read_activity(text) TO PUBLIC;
 GRANT USAGE ON SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL TABLES IN SCHEMA migrate TO pg_database_owner;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA migrate TO pg_database_owner;

@@ -114,8 +114,8 @@ extern bool dbm_format_is_no_transaction(const char *text);
 typedef struct DbmFile
 {
 	const char *path;			/* relative, with '/' between folders */
-	const char *given;			/* the same, if it has control characters
-								 * that "path" has not */
+	const char *given;			/* the same, if it has control characters that
+								 * "path" has not */
 	const char *content;		/* NUL-terminated, NULL if it was not given */
 	int			len;
 	bool		has_sha256;		/* of its bytes in UTF-8: by our own count, or

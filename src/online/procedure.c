@@ -322,7 +322,10 @@ run_chosen(DbmCall *call, List *chosen)
 	PG_TRY();
 	{
 		for (int i = 0; i < list_length(chosen); i++)
+		{
+			dbm_activity_migration(call->run.number, call->run.ext.project, i + 1, list_length(chosen));
 			step(call, list_nth(chosen, i));
+		}
 	}
 	PG_CATCH();
 	{

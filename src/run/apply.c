@@ -27,6 +27,8 @@ typedef struct Call
 	ReturnSetInfo *result;
 	MemoryContext context;		/* of one step */
 	bool		may_try_again;	/* nothing has happened in the transaction */
+	int			steps;			/* how many there will be */
+	int			begun;
 } Call;
 
 static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
@@ -136,6 +138,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 		dbm_refuse_scripts(&call.run.ext, chosen, true, instead);
 		dbm_refuse_scripts(&call.run.ext, repeatables, true, instead);
 		dbm_run_begin(&call.run);
+		call.steps = 2 * list_length(chosen) + list_length(repeatables);
 		roll_back_list(&call, chosen);
 		for (int i = list_length(chosen) - 1; i >= 0; i--)
 			step(&call, list_nth(chosen, i), true);
@@ -258,7 +261,8 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version, const c
 	dbm_refuse_unmanaged(ext);
 
 	dbm_run_begin(&call->run);
-	call->run.is_alone = list_length(chosen) == 1;
+	call->steps = list_length(chosen);
+	call->run.is_alone = call->steps == 1;
 	foreach(lc, chosen)
 		step(call, lfirst(lc), true);
 	dbm_run_end(&call->run);
@@ -278,7 +282,8 @@ roll_back(Call *call, int64 steps, const char *version, Datum key)
 	if (chosen == NIL)
 		return;
 	dbm_run_begin(&call->run);
-	call->run.is_alone = list_length(chosen) == 1;
+	call->steps = list_length(chosen);
+	call->run.is_alone = call->steps == 1;
 	roll_back_list(call, chosen);
 	dbm_run_end(&call->run);
 }
@@ -301,6 +306,7 @@ step(Call *call, const DbmMigration *migration, bool is_up)
 	DbmExecution execution;
 	MemoryContext caller = MemoryContextSwitchTo(call->context);
 
+	dbm_activity_migration(call->run.number, call->run.ext.project, ++call->begun, call->steps);
 	if (is_up && call->may_try_again && dbm_retries > 0)
 		run_patiently(&call->run, migration, &execution);
 	else

@@ -101,6 +101,7 @@ dbm_retry_pause(const DbmMigration *migration, int attempts, const ErrorData *er
 				 blockers->who ? errhint("In the way: %s.", blockers->with_queries) : 0,
 				 errhidecontext(true)));
 	wait_for(pause, commits);
+	dbm_activity_attempt(attempts + 1);
 }
 
 /*

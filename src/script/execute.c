@@ -68,7 +68,7 @@ dbm_execute_script(DbmScript *script, const DbmLabel *label, const DbmExecuteOpt
 				   DbmExecution *execution)
 {
 	Section		section = {
-		.place = {.label = dbm_label_text(label), .script = script},
+		.place = {.label = dbm_label_text(label), .activity = dbm_activity_label(label), .script = script},
 		.options = options,
 		.is_alone = label->is_alone,
 		.execution = execution

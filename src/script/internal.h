@@ -109,11 +109,18 @@ extern List *dbm_temporary_objects(void);
 extern void dbm_temporary_refuse_strangers(void);
 extern void dbm_temporary_drop_new(List *before, CommandId began);
 
+/* activity.c */
+
+extern char *dbm_activity_label(const DbmLabel *label);
+extern void dbm_activity_show(const char *label, int statement, int statements, const char *sql);
+
 /* place.c */
 
 typedef struct DbmPlace
 {
 	char	   *label;
+	const char *activity;		/* of its statements, for other sessions; or
+								 * NULL */
 	DbmScript  *script;			/* or NULL */
 	int			current;		/* statement, from 0; -1 outside of statements */
 	char	   *sql;			/* the current one, NUL-terminated */

@@ -8,21 +8,14 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "parser/parser.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
-#include "utils/backend_status.h"
 
 #include "script/internal.h"
 
-/* How much of a statement pg_stat_activity shows. */
-#define MAX_ACTIVITY 200
-#define MAX_LABEL 150
-
 static void check_strings(void);
 static void log_as_asked(const char *sql);
-static void show_activity(const DbmPlace *place);
 static void place_in_migration(void *arg);
 
 /* From here on errors say that they are about place->label. */
@@ -57,7 +50,7 @@ dbm_place_statement(DbmPlace *place, int number)
 	place->cut = place->sql[statement->len];
 	place->sql[statement->len] = '\0';
 	dbm_transaction_limit_statement();
-	show_activity(place);
+	dbm_activity_show(place->activity, number + 1, place->script->nstatements, place->sql);
 	check_strings();
 	log_as_asked(place->sql);
 }
@@ -105,29 +98,6 @@ log_as_asked(const char *sql)
 			(errmsg("statement: %s", sql),
 			 errhidestmt(true),
 			 errhidecontext(true)));
-}
-
-/* migration 003 "add_orders" (up), statement 2 of 5: CREATE TABLE ... */
-static void
-show_activity(const DbmPlace *place)
-{
-	char		text[MAX_ACTIVITY * 2];
-	int			label_len;
-	int			sql_len;
-
-	if (!pgstat_track_activities)
-		return;
-
-	/*
-	 * never amid a character: other sessions could not read their
-	 * pg_stat_activity
-	 */
-	label_len = pg_mbcliplen(place->label, strlen(place->label), MAX_LABEL);
-	sql_len = strnlen(place->sql, MAX_ACTIVITY);
-	sql_len = pg_mbcliplen(place->sql, sql_len, MAX_ACTIVITY - 1);
-	snprintf(text, sizeof(text), "%.*s, statement %d of %d: %.*s", label_len, place->label,
-			 place->current + 1, place->script->nstatements, sql_len, place->sql);
-	pgstat_report_activity(STATE_RUNNING, text);
 }
 
 static void

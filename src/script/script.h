@@ -93,6 +93,11 @@ extern char *dbm_role_hint(Oid user);
 pg_noreturn extern void dbm_script_throw(const DbmScript *script, const DbmTrouble *trouble,
 										 const DbmLabel *label, const char *detail);
 
+/* activity.c */
+
+extern void dbm_activity_migration(int64 run_number, const char *project, int number, int count);
+extern void dbm_activity_attempt(int number);
+
 /* leftover.c */
 
 extern void dbm_leftover_init(void);

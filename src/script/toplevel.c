@@ -52,7 +52,7 @@ dbm_execute_top_level(DbmScript *script, const DbmLabel *label, int number, bool
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "dbmigrate statement", ALLOCSET_DEFAULT_SIZES);
 	ErrorData  *volatile error = NULL;
-	DbmPlace	place = {.label = dbm_label_text(label), .script = script};
+	DbmPlace	place = {.label = dbm_label_text(label), .activity = dbm_activity_label(label), .script = script};
 
 	dbm_place_enter(&place);
 	dbm_script_running = true;

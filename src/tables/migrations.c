@@ -108,7 +108,7 @@ static void
 compare(DbmStored *stored, const DbmRegistration *wanted, uint64 row)
 {
 	bool		altered = dbm_column_bool(row, COL_ALTERED);	/* the hashes are not
-															 * those of the texts */
+																 * those of the texts */
 
 	stored->same_up = wanted->up == 0 ||
 		(!altered && datumIsEqual(wanted->up_sha256, stored->up_sha256, false, -1));

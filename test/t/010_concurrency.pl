@@ -439,8 +439,8 @@ $run = session('watched');
 $pid = $run->query_safe('SELECT pg_backend_pid()');
 $run->query_until(qr/^started$/m, "\\echo started\nSELECT meet(count(*)) FROM migrate.apply();\n");
 wait_for_barrier('watched');
-is(value('watched', $activity . $pid),
-	'active: migration 2 "m2" (up), statement 2 of 3: SELECT pg_advisory_xact_lock(7)',
+like(value('watched', $activity . $pid),
+	qr/^active: migration 2 of 2, statement 2 of 3 in run \d+: 2 "m2" \(up\): SELECT pg_advisory_xact_lock\(7\)$/,
 	'others see which migration and which of its statements is running');
 $barrier->query_safe('SELECT pg_advisory_unlock(7)');
 $node->poll_query_until('watched',

@@ -24,8 +24,11 @@ function apply_to: deployer EXECUTE
 function approve: -
 function baseline: -
 function check_target: -
+function compare: author EXECUTE, deployer EXECUTE
+function compare_json: author EXECUTE, deployer EXECUTE
 function create: author EXECUTE
 function environment: reader EXECUTE, deployer EXECUTE
+function files_digest: author EXECUTE
 function forget_schema: -
 function is_online_run_active: -
 function load: -
@@ -33,6 +36,7 @@ function manage: -
 function mark_applied: -
 function mark_pending: -
 function pending: reader EXECUTE, deployer EXECUTE
+function read_activity: plain EXECUTE, reader EXECUTE, author EXECUTE, deployer EXECUTE, database_owner EXECUTE, role_maker EXECUTE
 function redo: deployer EXECUTE
 function remove: author EXECUTE
 function require: reader EXECUTE
@@ -49,19 +53,24 @@ function status: reader EXECUTE, deployer EXECUTE
 function status_json: reader EXECUTE
 function version: reader EXECUTE, deployer EXECUTE
 function version_key: -
+function wanted_files: author EXECUTE
 schema migrate: reader USAGE, author USAGE, deployer USAGE, database_owner USAGE
 sequence history_id_seq: database_owner SELECT
 sequence run_seq: database_owner SELECT
 table applied: database_owner SELECT
 table approval: database_owner SELECT
+table file: database_owner SELECT
 table history: database_owner SELECT
 table migration: database_owner SELECT
 table progress: database_owner SELECT
 table run: database_owner SELECT
 table target_schema: database_owner SELECT
+type activity: -
 type adopted_migration: -
 type applied: -
 type approval: -
+type compared_migration: -
+type file: -
 type history: -
 type migration: -
 type migration_run: -
@@ -72,7 +81,9 @@ type progress: -
 type registered_file: -
 type run: -
 type schema_migrations: -
+type statement_activity: -
 type target_schema: -
+view activity: reader SELECT, deployer SELECT, database_owner SELECT
 view schema_migrations: reader SELECT, database_owner SELECT
 EOT
 

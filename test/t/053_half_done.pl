@@ -153,7 +153,7 @@ my @real = (
 foreach my $real (@real)
 {
 	my ($statement, $before, $left, $result) = @$real;
-	my $waits = q{FROM pg_stat_activity WHERE query LIKE 'migration 1 "m" (up), statement 1 of 1: %'
+	my $waits = q{FROM pg_stat_activity WHERE query LIKE 'migration 1 of 1, statement 1 of 1 in run %: 1 "m" (up): %'
 	              AND wait_event_type = 'Lock'};
 
 	foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')

@@ -118,7 +118,7 @@ sub while_it_runs
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 
 	$session->query_until(qr/begins/, "\\echo begins\nCALL migrate.run();\n");
-	$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'dbmigrate' AND query LIKE 'migration 4 %')})
+	$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'dbmigrate' AND query LIKE 'migration %: 4 "%')})
 	  or die 'it does not run';
 	$node->safe_psql('postgres', $do);
 	$node->poll_query_until('postgres', "SELECT ($workers) = 0") or die 'the worker does not end';
