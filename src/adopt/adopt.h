@@ -35,7 +35,6 @@ extern const TimestampTz *dbm_lookup_undone_at(const DbmLookup *set, const DbmLo
 extern char *dbm_name_base(const char *file);
 extern void dbm_name_split(const char *base, const char **version, const char **name);
 extern bool dbm_name_is_same(const char *a, const char *b);
-extern struct HTAB *dbm_string_table(const char *name, Size entrysize);
 
 /* toolaccess.c */
 

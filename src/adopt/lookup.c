@@ -35,8 +35,6 @@ typedef struct Entry
 static void add_key(DbmLookup *index, char kind, const char *text, DbmLookupEntry *known);
 static DbmLookupEntry *find_key(const DbmLookup *index, char kind, const char *text);
 static char *fold(const char *text);
-static uint32 hash_key(const void *key, Size size);
-static int	match_key(const void *a, const void *b, Size size);
 
 /* Everything known about a target schema. */
 DbmLookup *
@@ -45,7 +43,7 @@ dbm_lookup_load(const DbmExtension *ext)
 	DbmLookup  *index = palloc0(sizeof(DbmLookup));
 	ListCell   *lc;
 
-	index->table = dbm_string_table("dbmigrate known migrations", sizeof(Entry));
+	index->table = dbm_string_table("dbmigrate known migrations", 1024, sizeof(Entry));
 	foreach(lc, dbm_known_all(ext))
 	{
 		DbmLookupEntry *known = palloc0(sizeof(DbmLookupEntry));
@@ -186,22 +184,6 @@ dbm_name_is_same(const char *a, const char *b)
 	return strcmp(fold(a), fold(b)) == 0;
 }
 
-/* A hash table whose entries begin with a pointer to a string, their key. */
-HTAB *
-dbm_string_table(const char *name, Size entrysize)
-{
-	HASHCTL		control = {
-		.keysize = sizeof(char *),
-		.entrysize = entrysize,
-		.hash = hash_key,
-		.match = match_key,
-		.hcxt = CurrentMemoryContext
-	};
-
-	return hash_create(name, 1024, &control,
-					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
 static void
 add_key(DbmLookup *index, char kind, const char *text, DbmLookupEntry *known)
 {
@@ -236,18 +218,4 @@ fold(const char *text)
 			*out++ = IS_HIGHBIT_SET(*p) ? *p : pg_ascii_tolower((unsigned char) *p);
 	*out = '\0';
 	return result;
-}
-
-static uint32
-hash_key(const void *key, Size size)
-{
-	const char *text = *(const char *const *) key;
-
-	return string_hash(text, strlen(text) + 1);
-}
-
-static int
-match_key(const void *a, const void *b, Size size)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }

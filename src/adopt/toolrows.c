@@ -146,7 +146,7 @@ in_force_goose(List *rows)
 static List *
 in_force_flyway(List *rows)
 {
-	HTAB	   *newest = dbm_string_table("dbmigrate rows in force", sizeof(Newest));
+	HTAB	   *newest = dbm_string_table("dbmigrate rows in force", 1024, sizeof(Newest));
 	DbmToolRow **kept = palloc(list_length(rows) * sizeof(DbmToolRow *));
 	int		   *older = palloc(list_length(rows) * sizeof(int));
 	List	   *result = NIL;

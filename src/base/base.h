@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "storage/lock.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "dbmigrate.h"
@@ -107,11 +108,10 @@ extern void dbm_check_no_control(const char *what, const char *text);
 
 /* names.c */
 
-typedef struct DbmNames DbmNames;
-
-extern DbmNames *dbm_names_create(int expected);
-extern void dbm_names_put(DbmNames *names, const char *name, void *value);
-extern void *dbm_names_get(const DbmNames *names, const char *name);
+extern HTAB *dbm_string_table(const char *name, long expected, Size entrysize);
+extern HTAB *dbm_names_create(long expected);
+extern void dbm_names_put(HTAB *names, const char *name, void *value);
+extern void *dbm_names_get(HTAB *names, const char *name);
 
 /* pinnedsettings.c */
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * names.c
- *	  A hash table from names to whatever has them.
+ *	  Hash tables whose keys are strings.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,53 +15,66 @@ typedef struct Entry
 {
 	const char *name;
 	void	   *value;
-	uint32		hash;
-	char		status;
 } Entry;
 
-#define SH_PREFIX		entries
-#define SH_ELEMENT_TYPE	Entry
-#define SH_KEY_TYPE		const char *
-#define SH_KEY			name
-#define SH_HASH_KEY(tb, key)	hash_bytes((const unsigned char *) (key), strlen(key))
-#define SH_EQUAL(tb, a, b)		(strcmp(a, b) == 0)
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, entry)	(entry)->hash
-#define SH_SCOPE		static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
+static uint32 hash_key(const void *key, Size size);
+static int	match_key(const void *a, const void *b, Size size);
 
-struct DbmNames
+/*
+ * A hash table whose entries begin with a pointer to a string, their key, in the
+ * current memory context.
+ */
+HTAB *
+dbm_string_table(const char *name, long expected, Size entrysize)
 {
-	entries_hash *entries;
-};
+	HASHCTL		control = {
+		.keysize = sizeof(char *),
+		.entrysize = entrysize,
+		.hash = hash_key,
+		.match = match_key,
+		.hcxt = CurrentMemoryContext
+	};
 
-/* An empty one, in the current memory context. */
-DbmNames *
-dbm_names_create(int expected)
+	return hash_create(name, Max(expected, 16), &control,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* One from names to whatever has them. */
+HTAB *
+dbm_names_create(long expected)
 {
-	DbmNames   *names = palloc(sizeof(DbmNames));
-
-	names->entries = entries_create(CurrentMemoryContext, expected, NULL);
-	return names;
+	return dbm_string_table("dbmigrate names", expected, sizeof(Entry));
 }
 
 /* "name" has to live as long as the table; the last value of a name counts. */
 void
-dbm_names_put(DbmNames *names, const char *name, void *value)
+dbm_names_put(HTAB *names, const char *name, void *value)
 {
-	bool		found;
-	Entry	   *entry = entries_insert(names->entries, name, &found);
+	Entry	   *entry = hash_search(names, &name, HASH_ENTER, NULL);
 
+	entry->name = name;
 	entry->value = value;
 }
 
 /* NULL if nothing has that name. */
 void *
-dbm_names_get(const DbmNames *names, const char *name)
+dbm_names_get(HTAB *names, const char *name)
 {
-	Entry	   *entry = entries_lookup(names->entries, name);
+	Entry	   *entry = hash_search(names, &name, HASH_FIND, NULL);
 
 	return entry ? entry->value : NULL;
+}
+
+static uint32
+hash_key(const void *key, Size size)
+{
+	const char *text = *(const char *const *) key;
+
+	return string_hash(text, strlen(text) + 1);
+}
+
+static int
+match_key(const void *a, const void *b, Size size)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }

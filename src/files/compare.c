@@ -37,9 +37,9 @@ typedef struct Comparison
 	DbmExtension ext;
 	DbmFileSet	set;
 	List	   *rows;			/* of Row */
-	DbmNames   *known;			/* rows of what is known here, by version or
+	HTAB	   *known;			/* rows of what is known here, by version or
 								 * id */
-	DbmNames   *by_file;		/* rows, by the names of their files */
+	HTAB	   *by_file;		/* rows, by the names of their files */
 	const char *newest;			/* canonical version that is applied; or NULL */
 } Comparison;
 

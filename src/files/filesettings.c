@@ -13,7 +13,7 @@
 #include "files/internal.h"
 
 static char *owner_key(const DbmFile *settings);
-static void take_settings(DbmFileMigration *migration, const DbmFile *file, const DbmNames *settings);
+static void take_settings(DbmFileMigration *migration, const DbmFile *file, HTAB *settings);
 static bool settings_belong(const DbmFile *settings, const DbmFile *file);
 static const char *read_settings(const DbmFile *file, bool *no_transaction);
 
@@ -38,7 +38,7 @@ dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
 void
 dbm_filesettings_find_owners(DbmFileSet *set)
 {
-	DbmNames   *settings = NULL;
+	HTAB	   *settings = NULL;
 	ListCell   *lc;
 
 	foreach(lc, set->files)
@@ -81,7 +81,7 @@ owner_key(const DbmFile *settings)
 }
 
 static void
-take_settings(DbmFileMigration *migration, const DbmFile *file, const DbmNames *settings)
+take_settings(DbmFileMigration *migration, const DbmFile *file, HTAB *settings)
 {
 	const char *keys[2];
 

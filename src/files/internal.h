@@ -162,7 +162,7 @@ typedef struct DbmFileSet
 	DbmFormat	format;			/* that was asked for */
 	DbmFileRow *rows;			/* of the last set */
 	int			nrows;
-	DbmNames   *known;			/* of these; or NULL */
+	HTAB	   *known;			/* of these; or NULL */
 } DbmFileSet;
 
 extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,

@@ -183,7 +183,7 @@ void
 dbm_known_files_remember(const DbmExtension *ext, DbmFileSet *set)
 {
 	List	   *rows = make_rows(set);
-	DbmNames   *names = dbm_names_create(list_length(rows));
+	HTAB	   *names = dbm_names_create(list_length(rows));
 	List	   *changed = NIL;
 	List	   *gone = NIL;
 	ListCell   *lc;

@@ -40,7 +40,7 @@ static void append_quoted(StringInfo buf, const char *name);
 static bool read_numbers(const char **text, DbmRow *row);
 static bool read_number(const char **text, const char *before, int64 *number);
 static bool read_word(const char **text, const char *word);
-static char *read_reference(const char **text);
+static void read_reference(const char **text, char **version, char **name);
 static char *read_quoted(const char **text);
 static void read_label(const char **text, DbmRow *row);
 
@@ -205,30 +205,50 @@ read_word(const char **text, const char *word)
 static void
 read_label(const char **text, DbmRow *row)
 {
-	bool		is_id = **text == '"';
-	char	   *reference = is_id ? read_quoted(text) : read_reference(text);
-	bool		is_repeatable = is_id && reference && strncmp(reference, "R__", 3) == 0;
-	char	   *name = is_repeatable ? reference + 3 : read_word(text, " ") ? read_quoted(text) : NULL;
-	const char *direction = read_word(text, " (up)") ? "up" : read_word(text, " (down)") ? "down" : NULL;
-	char	   *project = read_word(text, " of ") ? read_quoted(text) : NULL;
-	bool		has_statement = read_word(text, ": ");
+	char	   *version;
+	char	   *name;
+	const char *direction;
+	char	   *project;
+	bool		has_statement;
 
-	dbm_row_add_text(row, is_repeatable || reference == NULL ? NULL : is_id && strlen(reference) > 3 ? reference + 3 : reference);
+	read_reference(text, &version, &name);
+	if (name == NULL && read_word(text, " "))
+		name = read_quoted(text);
+	direction = read_word(text, " (up)") ? "up" : read_word(text, " (down)") ? "down" : NULL;
+	project = read_word(text, " of ") ? read_quoted(text) : NULL;
+	has_statement = read_word(text, ": ");
+	dbm_row_add_text(row, version);
 	dbm_row_add_text(row, name);
 	dbm_row_add_text(row, direction);
 	dbm_row_add_text(row, project || direction == NULL || !has_statement ? project : "");
 	dbm_row_add_text(row, has_statement ? *text : NULL);
 }
 
-/* A version; NULL if there is nothing behind it. */
-static char *
-read_reference(const char **text)
+/*
+ * 003, "B__5" or "R__views": a version, or the name of a repeatable migration;
+ * NULL for what is not there to its end.
+ */
+static void
+read_reference(const char **text, char **version, char **name)
 {
 	int			len = strcspn(*text, " ");
-	char	   *reference = (*text)[len] ? pnstrdup(*text, len) : NULL;
+	char	   *id;
 
-	*text += len;
-	return reference;
+	*version = *name = NULL;
+	if (**text != '"')
+	{
+		if ((*text)[len])
+			*version = pnstrdup(*text, len);
+		*text += len;
+		return;
+	}
+	id = read_quoted(text);
+	if (id == NULL || strlen(id) < 3)
+		return;
+	if (id[0] == 'R')
+		*name = id + 3;
+	else
+		*version = id + 3;
 }
 
 /* A name in double quotes; NULL if it has no end. */

@@ -35,7 +35,7 @@ enum
 static SPIPlanPtr plan_all = NULL;
 static SPIPlanPtr plan_registered = NULL;
 
-static DbmNames *registered_hashes(const DbmExtension *ext);
+static HTAB *registered_hashes(const DbmExtension *ext);
 static Datum column(uint64 row, int number, bool *isnull);
 static char *text_column(uint64 row, int number);
 static const uint8 *hash_column(uint64 row, int number);
@@ -55,7 +55,7 @@ dbm_files_reader(void)
 DbmFileRow *
 dbm_files_all(const DbmExtension *ext, const char *format, int *count)
 {
-	DbmNames   *registered = registered_hashes(ext);
+	HTAB	   *registered = registered_hashes(ext);
 	DbmParams	params = {0};
 	DbmFileRow *rows;
 
@@ -92,11 +92,11 @@ dbm_files_all(const DbmExtension *ext, const char *format, int *count)
  * together with the files here: without statistics the planner would go through
  * all of one for each of the other.
  */
-static DbmNames *
+static HTAB *
 registered_hashes(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
-	DbmNames   *names;
+	HTAB	   *names;
 	int			count;
 	int64	   *hashes;
 
