@@ -906,7 +906,9 @@ BEGIN ATOMIC
     WITH compared AS (
         SELECT CASE WHEN c.version IS NULL THEN CASE WHEN c.state = 'error' THEN c.file ELSE 'R__' || c.name END
                     ELSE concat_ws('_', c.version, nullif(c.name, '')) END AS name,
-               c.state, c.version, c.number, c.applied_at IS NOT NULL AS is_applied,
+               c.state, c.version, c.number,
+               -- a repeatable one that is to be run again is pending
+               c.applied_at IS NOT NULL AND (c.version IS NOT NULL OR c.state = 'applied' OR c.detail = 'applied') AS is_applied,
                -- nothing is to be done about it
                c.state = 'applied' OR (c.state = 'file_missing' AND split_part(c.detail, ';', 1) = 'applied') AS is_right
           FROM migrate.compare($1, $2, $3, $4) WITH ORDINALITY c(version, name, state, applied_at, applied_by, duration,

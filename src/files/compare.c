@@ -40,6 +40,7 @@ typedef struct Comparison
 	HTAB	   *known;			/* rows of what is known here, by version or
 								 * id */
 	HTAB	   *by_file;		/* rows, by the names of their files */
+	HTAB	   *files;			/* all of the set, by their names */
 	const char *newest;			/* canonical version that is applied; or NULL */
 } Comparison;
 
@@ -56,7 +57,6 @@ static const char *differences(const DbmStored *stored);
 static void judge_missing(Row *row);
 static void add_troubles(Comparison *comparison);
 static void add_trouble(Comparison *comparison, const DbmTrouble *trouble);
-static const DbmFile *find_file(const DbmFileSet *set, const char *path);
 static int	compare_rows(const ListCell *a, const ListCell *b);
 static void put_row(ReturnSetInfo *result, const Row *row);
 
@@ -244,7 +244,9 @@ judge_registered(Row *row, const DbmFileMigration *migration)
 		row->state = "pending";
 	if (is_other_text && up && up->unreadable && strcmp(row->state, "pending") == 0)
 		row->state = "unreadable";
-	if (!dbm_stored_is_same(stored))
+	if (strcmp(row->state, "changed") == 0)
+		row->detail = "what is registered was edited, or is not what was applied";
+	else if (!dbm_stored_is_same(stored))
 		row->detail = differences(stored);
 	else if (!row->status->is_applied)
 		row->detail = dbm_check_describe(migration);
@@ -269,8 +271,10 @@ differences(const DbmStored *stored)
 	else if (!stored->same_up)
 		appendStringInfoString(&buf, "; registered with other comments or white space");
 	if (!stored->same_down)
-		appendStringInfoString(&buf, "; registered with another down script");
-	if (!stored->same_rest)
+		appendStringInfoString(&buf, stored->down_sha256 ? "; registered with another down script" :
+							   "; registered without a down script");
+	/* how it is run follows from what is in it */
+	if (buf.len == 0)
 		appendStringInfoString(&buf, "; registered under another name, or to be run in another way");
 	return buf.data + 2;
 }
@@ -301,6 +305,11 @@ add_troubles(Comparison *comparison)
 {
 	ListCell   *lc;
 
+	if (comparison->set.troubles == NIL)
+		return;
+	comparison->files = dbm_names_create(list_length(comparison->set.files));
+	foreach(lc, comparison->set.files)
+		dbm_names_put(comparison->files, ((DbmFile *) lfirst(lc))->path, lfirst(lc));
 	foreach(lc, comparison->set.troubles)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -315,7 +324,7 @@ add_trouble(Comparison *comparison, const DbmTrouble *trouble)
 
 	if (row == NULL)
 	{
-		const DbmFile *file = find_file(&comparison->set, trouble->file);
+		const DbmFile *file = dbm_names_get(comparison->files, trouble->file);
 
 		row = palloc0(sizeof(Row));
 		row->file = trouble->file;
@@ -329,17 +338,6 @@ add_trouble(Comparison *comparison, const DbmTrouble *trouble)
 	row->detail = row->state && strcmp(row->state, "error") == 0 && row->detail ?
 		psprintf("%s; %s", row->detail, trouble->message) : trouble->message;
 	row->state = "error";
-}
-
-static const DbmFile *
-find_file(const DbmFileSet *set, const char *path)
-{
-	ListCell   *lc;
-
-	foreach(lc, set->files)
-		if (strcmp(((const DbmFile *) lfirst(lc))->path, path) == 0)
-			return lfirst(lc);
-	return NULL;
 }
 
 /* As migrate.status() has them. */

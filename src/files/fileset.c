@@ -420,7 +420,9 @@ has_content(DbmFile *file, DbmFileSet *set)
 {
 	if (file == NULL || file->content || file->name.role == DBM_FILE_CODE)
 		return true;
-	set->wanted = list_append_unique_ptr(set->wanted, file);
+	if (!file->is_wanted)
+		set->wanted = lappend(set->wanted, file);
+	file->is_wanted = true;
 	return false;
 }
 

@@ -123,6 +123,7 @@ typedef struct DbmFile
 	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	DbmFileName name;
 	bool		no_transaction; /* what a file about other files says */
+	bool		is_wanted;		/* its content is, which is missing */
 	DbmFileRow *row;			/* what is stored of it */
 } DbmFile;
 

@@ -350,6 +350,7 @@ make_rows(DbmFileSet *set)
 		row->name = file->path;
 		row->sha256 = file->has_sha256 ? file->sha256 : NULL;
 		row->read_by = dbm_files_reader();
+		row->is_current = true;
 		file->row = row;
 		rows = lappend(rows, row);
 	}
@@ -362,10 +363,10 @@ static void
 describe_migration(const DbmFileMigration *migration)
 {
 	DbmFileRow *row = dbm_fileset_main_file(migration)->row;
+	DbmFileRow *down = migration->down_file ? migration->down_file->row : row;
 
-	if (migration->down_file)
-		migration->down_file->row->migration = migration->id;
-	row->migration = migration->id;
+	row->migration = down->migration = migration->id;
+	row->is_current = down->is_current = strcmp(migration->outcome, "unchanged") == 0;
 	row->read_as = migration->format == DBM_FORMAT_AUTO ? NULL : dbm_format_name(migration->format);
 	row->detail = migration->detail;
 	row->reading = migration->reading;
@@ -384,10 +385,11 @@ is_settled(const DbmFileMigration *migration)
 		(migration->up_file && !migration->has_placeholders && !(up && up->unreadable) && !(down && down->unreadable));
 }
 
+/* Would a new row say the same, also of what is registered? */
 static bool
 is_same_row(const DbmFileRow *a, const DbmFileRow *b)
 {
-	return b->is_current && is_same_hash(a->sha256, b->sha256) && is_same_text(a->migration, b->migration) &&
+	return a->is_current && b->is_current && is_same_hash(a->sha256, b->sha256) && is_same_text(a->migration, b->migration) &&
 		is_same_text(a->read_as, b->read_as) && is_same_text(a->detail, b->detail) &&
 		is_same_hash(a->reading, b->reading) && strcmp(a->read_by, b->read_by) == 0;
 }
@@ -506,8 +508,8 @@ files_from_arrays(ArrayType *names, ArrayType *hashes)
 			if (VARSIZE_ANY_EXHDR(bytes) != PG_SHA256_DIGEST_LENGTH)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("the sha256 of file \"%s\" has %d bytes, not %d", dbm_without_control(file->path),
-								(int) VARSIZE_ANY_EXHDR(bytes), PG_SHA256_DIGEST_LENGTH)));
+						 errmsg("the sha256 of file \"%s\" must have %d bytes, not %d", dbm_without_control(file->path),
+								PG_SHA256_DIGEST_LENGTH, (int) VARSIZE_ANY_EXHDR(bytes))));
 			memcpy(file->sha256, VARDATA_ANY(bytes), PG_SHA256_DIGEST_LENGTH);
 		}
 		file->has_sha256 = true;	/* zeros are that of nothing */

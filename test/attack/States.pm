@@ -52,7 +52,13 @@ my @looks = (
 	q{*: SELECT migrate.require()},
 	q{*: SELECT migrate.require('2')},
 	q{SELECT migrate.environment()},
-	q{*: SELECT * FROM migrate.state('', '')});
+	q{*: SELECT * FROM migrate.state('', '')},
+	q{SELECT * FROM migrate.compare('{"1_one.sql": "SELECT 7", "5_five.up.sql": "SELECT 5", "R__a.sql": "SELECT 2", "x.sql": "", "2_two.sql": "SELECT 1", "02_zwei.sql": ""}')},
+	q{SELECT migrate.compare_json('{"1_one.sql": "SELECT 7"}', 'flyway')},
+	q{SELECT migrate.files_digest()},
+	q{SELECT migrate.wanted_files('{1_one.sql,6_six.sql,README}', ARRAY[NULL, pg_catalog.sha256('SELECT 6'), NULL])},
+	q{SELECT * FROM migrate.activity},
+	q{SELECT migrate.read_activity('migration 1 of 2, statement 3 of 4 in run 5: 6 "x" (up): SELECT 1')});
 
 my $pgmigrations = q{
 	CREATE TABLE play.pgmigrations (id integer, name varchar(255), run_on timestamp);
@@ -80,7 +86,11 @@ my @states = (
 			q{SELECT * FROM migrate.add_file('5_five.up.sql', 'SELECT 5')},
 			q{SELECT * FROM migrate.add_file('5_five.down.sql', 'SELECT 50')},
 			q{SELECT * FROM migrate.add_files('{"6_six.sql": "SELECT 6", "7_seven.sql": "SELECT 7"}')},
+			q{SELECT * FROM migrate.add_files('{"6_six.sql": "SELECT 6", "7_seven.sql": "SELECT 7"}')},
+			q{SELECT * FROM migrate.add_files(pg_catalog.jsonb_build_object('6_six.sql', pg_catalog.jsonb_build_object('sha256', pg_catalog.encode(pg_catalog.sha256('SELECT 6'), 'hex'))))},
+			q{58P01: SELECT * FROM migrate.add_files(pg_catalog.jsonb_build_object('6_six.sql', pg_catalog.jsonb_build_object('sha256', pg_catalog.encode(pg_catalog.sha256('SELECT 7'), 'hex'))))},
 			q{SELECT * FROM migrate.add_files('{"6_six.sql": "SELECT 66", "8_eight.sql": "SELECT 7"}')},
+			@looks,
 			q{SELECT * FROM migrate.add_files('{"B9__base.sql": "SELECT 9", "R__more.sql": "SELECT 7"}', 'flyway')},
 			q{SELECT * FROM migrate.load(:'directory')},
 			q{SELECT migrate.approve('1')},

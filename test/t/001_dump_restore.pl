@@ -45,6 +45,8 @@ my %contents = (
 	'migrate.approval' => 'SELECT md5(p::text), p FROM migrate.approval p ORDER BY migration, script, approved_by',
 	'migrate.applied' => 'SELECT md5(a::text), a FROM migrate.applied a ORDER BY target_schema, position',
 	'migrate.history' => 'SELECT md5(h::text), h FROM migrate.history h ORDER BY id',
+	'migrate.file' => 'SELECT md5(f::text), f FROM migrate.file f ORDER BY project, format, name',
+	'the digest of the files' => q{SELECT migrate.files_digest('auto', 'filed') IS NOT NULL, migrate.files_digest('auto', 'filed')},
 	'migrate.target_schema' => 'SELECT md5(t::text), t FROM migrate.target_schema t ORDER BY schema',
 	'the run sequence' => 'SELECT last_value, is_called FROM migrate.run_seq',
 	'the history sequence' => 'SELECT last_value, is_called FROM migrate.history_id_seq',
@@ -137,9 +139,13 @@ as('keeper', 'source', q{SET dbmigrate.progress = off;
 	SELECT migrate.mark_applied('010', 'done by hand', schema => 'legacy');
 	SELECT migrate.mark_pending('010', 'it was not', schema => 'legacy');});
 
+as('keeper', 'source', q{SELECT count(*) FROM migrate.add_files(
+	'{"1_a.sql": "SELECT 1", "2_ü.up.sql": "SELECT 2", "2_ü.down.sql": "SELECT -2", "3_c.js": null, "README.md": null}', project => 'filed')});
+
 my %before = map { $_ => $node->safe_psql('source', $contents{$_}) } keys %contents;
 my $order = '001 002 003 010 005 021 100 101 102 103 104 105 106 107 108 109 200';
 like($before{'the order of application'}, qr/^\|\Q$order\E$/m, 'the source has an order of its own');
+like($before{'the digest of the files'}, qr/^t/, 'the source knows its files');
 is($node->safe_psql('source', 'SELECT count(DISTINCT action) FROM migrate.history'),
 	'6', 'the source has a history of every kind');
 

@@ -16,7 +16,8 @@ $primary->safe_psql('postgres', q{
 	CREATE EXTENSION dbmigrate;
 	GRANT USAGE ON SCHEMA migrate TO reader;
 	GRANT EXECUTE ON FUNCTION migrate.status, migrate.pending, migrate.version, migrate.require, migrate.status_json TO reader;
-	GRANT SELECT ON migrate.schema_migrations TO reader;
+	GRANT EXECUTE ON FUNCTION migrate.compare, migrate.compare_json, migrate.wanted_files, migrate.files_digest, migrate.add_files TO reader;
+	GRANT SELECT ON migrate.schema_migrations, migrate.activity TO reader;
 });
 $primary->backup('backup');
 
@@ -43,6 +44,8 @@ $primary->safe_psql('postgres', q{
 	DROP SCHEMA gone CASCADE;
 	CREATE TABLE pgmigrations (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);
 	INSERT INTO pgmigrations (name, run_on) VALUES ('003_later', '2023-01-01');
+	SELECT FROM migrate.add_files('{"1_a.sql": "SELECT 1", "2_b.up.sql": "SELECT 2", "2_b.down.sql": "SELECT -2"}', project => 'filed');
+	SELECT FROM migrate.apply(1, project => 'filed');
 });
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
@@ -75,6 +78,13 @@ my @questions = (
 	q{SELECT migrate.status_json('complete')},
 	(map { (qq{SELECT * FROM migrate.status('$_')}, qq{SELECT * FROM migrate.pending('$_')}, qq{SELECT migrate.version('$_')},
 				qq{SELECT migrate.require('001', '$_')}, qq{SELECT migrate.status_json('$_')}) } qw(emptied gone missing)),
+	(map { (qq{SELECT * FROM migrate.compare('$_', project => 'filed')}, qq{SELECT migrate.compare_json('$_', project => 'filed')}) }
+		  '{"1_a.sql": "SELECT 1", "2_b.up.sql": "SELECT 2", "2_b.down.sql": "SELECT -2"}',
+		'{"1_a.sql": "SELECT 11", "2_b.up.sql": "SELECT 2", "2_b.down.sql": "SELECT -22", "3_c.sql": "SELECT 3", "x.sql": ""}',
+		'{"1_a.sql": {"sha256": "' . ('0' x 64) . '"}}', '{}'),
+	q{SELECT migrate.files_digest('auto', 'filed')},
+	q{SELECT migrate.wanted_files('{1_a.sql,2_b.up.sql}', ARRAY[sha256('SELECT 1'), sha256('SELECT 2')], project => 'filed')},
+	'SELECT * FROM migrate.activity',
 	'SELECT * FROM migrate.schema_migrations ORDER BY target_schema, position');
 foreach my $question (@questions)
 {
@@ -82,6 +92,8 @@ foreach my $question (@questions)
 }
 like(answer($standby, 'SELECT * FROM migrate.status()'), qr/^003\|later\|pending\|.*^004\|elsewhere\|skipped\|/ms,
 	'the status has rows');
+like(answer($standby, q{SELECT version, state FROM migrate.compare('{"1_a.sql": "SELECT 11"}', project => 'filed')}),
+	qr/^1\|changed\n2\|file_missing \[\]$/, 'a comparison has rows');
 is(answer($standby, q{SELECT migrate.require('002')}), ' []', 'what is required is there');
 is(answer($standby, 'SELECT migrate.require()'), ' [55000]', 'what is required is not there');
 
@@ -104,6 +116,7 @@ my @changes = (
 	'SELECT migrate.apply_json()',
 	q{SELECT migrate.add('005', 'new', 'SELECT 1')},
 	q{SELECT migrate.add('003', 'changed', 'SELECT 1')},
+	q{SELECT migrate.add_files('{"1_a.sql": "SELECT 1"}', project => 'filed')},
 	q{SELECT migrate.create('new', 'SELECT 1')},
 	q{SELECT migrate.remove('003')},
 	q{SELECT migrate.amend('001', NULL, '', 'a reason')},

@@ -120,6 +120,10 @@ sub while_it_runs
 	$session->query_until(qr/begins/, "\\echo begins\nCALL migrate.run();\n");
 	$node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'dbmigrate' AND query LIKE 'migration %: 4 "%')})
 	  or die 'it does not run';
+	is($node->safe_psql('postgres', q{
+			SELECT b.backend_type, a.version, a.name, a.migration_number, a.migrations, a.statement, a.run_started = r.began_at
+			  FROM migrate.activity a JOIN pg_stat_activity b USING (pid), (SELECT * FROM migrate.run ORDER BY number DESC LIMIT 1) r}),
+		'dbmigrate|4|fails|1|1|SELECT pg_sleep(60)|t', 'others see what the worker runs');
 	$node->safe_psql('postgres', $do);
 	$node->poll_query_until('postgres', "SELECT ($workers) = 0") or die 'the worker does not end';
 	eval { $session->query('SELECT 1') };
