@@ -86,7 +86,7 @@ sub create_extension
 		CREATE EXTENSION dbmigrate;
 		GRANT USAGE ON SCHEMA migrate TO mallory;
 		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA migrate TO mallory;
-		GRANT SELECT ON migrate.schema_migrations TO mallory});
+		GRANT SELECT ON migrate.schema_migrations, migrate.activity TO mallory});
 	return;
 }
 

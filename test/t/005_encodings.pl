@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use Digest::SHA qw(sha256 sha256_hex);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -228,6 +229,25 @@ foreach my $collation (@collations)
 		'1 1.2', "$database: a target schema");
 	is($node->safe_psql($database, q{SELECT coalesce(migrate.version('A'), '-'), migrate.version('a'), coalesce(migrate.version('B'), '-')}),
 		'-|1.2|-', "$database: names that differ in case are different schemas");
+}
+
+#
+# Known files: hashes and their order are those of the bytes in UTF-8
+#
+
+my %files = ("1_z.sql" => 'SELECT 1', "2_$e_acute{UTF8}.sql" => "SELECT '$e_acute{UTF8}'", 'README' => undef);
+my $digest = sha256_hex(join '', map { "$_\0" . (defined $files{$_} ? sha256($files{$_}) : "\0" x 32) } sort keys %files);
+my $json = join ', ', map { qq{"$_": } . (defined $files{$_} ? qq{"$files{$_}"} : 'null') } sort keys %files;
+my $hashed = join ', ', map { qq{"$_": } . (defined $files{$_} ? qq[{"sha256": "] . sha256_hex($files{$_}) . '"}' : 'null') } sort keys %files;
+$_ =~ s/'/''/g foreach $json, $hashed;
+foreach my $encoding ('UTF8', 'LATIN1', 'SQL_ASCII')
+{
+	my $client = $encoding eq 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8';
+	my ($stdout) = run_as_client(lc $encoding, $client, qq{
+		SELECT count(*) FROM migrate.add_files('{$json}', project => 'known');
+		SELECT encode(migrate.files_digest('auto', 'known'), 'hex');
+		SELECT string_agg(result, ' ') FROM migrate.add_files('{$hashed}', project => 'known')});
+	is($stdout, "3\n$digest\nunchanged unchanged left out", "known files in $encoding");
 }
 
 $node->stop;
