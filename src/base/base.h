@@ -231,11 +231,13 @@ extern void dbm_run_finished(void);
 typedef enum DbmLock
 {
 	DBM_LOCK_RUN,				/* of whoever decides what is run */
-	DBM_LOCK_ONLINE				/* of whoever runs online statements */
+	DBM_LOCK_ONLINE,			/* of whoever runs online statements */
+	DBM_LOCK_FILES				/* of whoever notes which files there are */
 } DbmLock;
 
 extern void dbm_lock_for_run(const DbmExtension *ext);
 extern bool dbm_lock_take(const DbmExtension *ext, DbmLock lock);
+extern bool dbm_lock_try(const DbmExtension *ext, DbmLock lock);
 extern void dbm_lock_release(const DbmExtension *ext, DbmLock lock);
 extern bool dbm_lock_is_held(const DbmExtension *ext, DbmLock lock);
 extern void dbm_lock_describe(const DbmExtension *ext, DbmWaitText *text);

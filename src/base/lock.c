@@ -7,7 +7,7 @@
  * OID with a sub-object number that nothing else uses.  No SQL can take or
  * release it, and it goes with the transaction, or to the prepared one; in a
  * procedure the session holds it.  A second one says that online statements are
- * being run.
+ * being run, and a third one is for the notes on files.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,7 @@
 
 #include "base/base.h"
 
-#define RUN_LOCK_SUBID 0x6d67	/* "mg" */
-#define ONLINE_LOCK_SUBID (RUN_LOCK_SUBID + 1)
+#define RUN_LOCK_SUBID 0x6d67	/* "mg", and the others behind it */
 
 /* Tries, a millisecond apart, to take what others only look at. */
 #define LOOKS 200
@@ -65,6 +64,16 @@ dbm_lock_take(const DbmExtension *ext, DbmLock lock)
 			return true;
 	}
 	return false;
+}
+
+/* Take a lock for the rest of the (sub)transaction, where it can be had at once. */
+bool
+dbm_lock_try(const DbmExtension *ext, DbmLock lock)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, ext, lock);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 /* Give a session's lock back, if it is still there. */
@@ -118,5 +127,5 @@ static void
 set_tag(LOCKTAG *tag, const DbmExtension *ext, DbmLock lock)
 {
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, ExtensionRelationId, ext->oid,
-					   lock == DBM_LOCK_RUN ? RUN_LOCK_SUBID : ONLINE_LOCK_SUBID);
+					   RUN_LOCK_SUBID + lock);
 }

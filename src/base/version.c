@@ -21,7 +21,6 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/numeric.h"
 
 #include "base/base.h"
@@ -33,8 +32,8 @@
 
 static ArrayType *parse(const char *version);
 static bool is_date(const char *digits, int len);
-static Datum parse_date(const char *digits, int len);
-static Datum parse_group(const char *digits, int len, bool *is_zero);
+static int	write_group(char *key, const char *digits, int len);
+static int	write_date(char *key, const char *digits, int len);
 pg_noreturn static void invalid_version(const char *version);
 
 PG_FUNCTION_INFO_V1(dbmigrate_version_key);
@@ -63,7 +62,7 @@ dbm_version_parse(const char *version)
 bool
 dbm_version_is_valid(const char *version)
 {
-	return parse(version) != NULL;
+	return dbm_version_canonical(version) != NULL;
 }
 
 /*
@@ -82,36 +81,21 @@ parse(const char *version)
 {
 	Datum		groups[MAX_VERSION_GROUPS + 1];
 	int			ngroups = 0;
-	int			nsignificant = 1;
-	const char *p = version;
+	char	   *group = dbm_version_canonical(version);
 
-	if (strlen(version) > MAX_VERSION_LENGTH)
+	if (group == NULL)
 		return NULL;
-	for (;;)
+	while (group)
 	{
-		int			len = strspn(p, "0123456789");
-		bool		is_zero;
+		char	   *comma = strchr(group, ',');
 
-		if (len == 0 || ngroups >= MAX_VERSION_GROUPS)
-			return NULL;
-		if (ngroups == 0 && is_date(p, len))
-		{
-			groups[ngroups++] = parse_date(p, len);
-			groups[ngroups++] = DirectFunctionCall1(int4_numeric, Int32GetDatum(len));
-			is_zero = false;
-		}
-		else
-			groups[ngroups++] = parse_group(p, len, &is_zero);
-		if (!is_zero)
-			nsignificant = ngroups;
-		p += len;
-		if (*p == '\0')
-			break;
-		if (*p != '.' && *p != '_')
-			return NULL;
-		p++;
+		if (comma)
+			*comma = '\0';
+		groups[ngroups++] = DirectFunctionCall3(numeric_in, CStringGetDatum(group),
+												ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+		group = comma ? comma + 1 : NULL;
 	}
-	return construct_array(groups, nsignificant, NUMERICOID, -1, false, TYPALIGN_INT);
+	return construct_array(groups, ngroups, NUMERICOID, -1, false, TYPALIGN_INT);
 }
 
 /*
@@ -121,14 +105,39 @@ parse(const char *version)
 char *
 dbm_version_canonical(const char *version)
 {
-	ArrayType  *key = parse(version);
-	char	   *braced;
+	char		key[MAX_VERSION_LENGTH + 2 * MAX_DATE_DIGITS];
+	char	   *end = key;
+	int			significant = 0;	/* bytes, without zeros at the end */
+	int			ngroups = 0;
+	const char *p = version;
 
-	if (key == NULL)
+	if (strlen(version) > MAX_VERSION_LENGTH)
 		return NULL;
-	braced = OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(key));
-	braced[strlen(braced) - 1] = '\0';
-	return braced + 1;
+	for (;;)
+	{
+		int			len = strspn(p, "0123456789");
+
+		if (len == 0 || ngroups >= MAX_VERSION_GROUPS)
+			return NULL;
+		if (ngroups > 0)
+			*end++ = ',';
+		if (ngroups == 0 && is_date(p, len))
+		{
+			end += write_date(end, p, len);
+			ngroups++;
+		}
+		else
+			end += write_group(end, p, len);
+		if (significant == 0 || strspn(p, "0") < len)
+			significant = end - key;
+		ngroups++;
+		p += len;
+		if (*p == '\0')
+			return pnstrdup(key, significant);
+		if (*p != '.' && *p != '_')
+			return NULL;
+		p++;
+	}
 }
 
 /*
@@ -157,14 +166,14 @@ dbm_version_compare(const char *a, const char *b)
 	}
 }
 
-static Datum
-parse_group(const char *digits, int len, bool *is_zero)
+/* Without leading zeros; returns the number of bytes. */
+static int
+write_group(char *key, const char *digits, int len)
 {
-	*is_zero = strspn(digits, "0") >= len;
-	return DirectFunctionCall3(numeric_in,
-							   CStringGetDatum(pnstrdup(digits, len)),
-							   ObjectIdGetDatum(InvalidOid),
-							   Int32GetDatum(-1));
+	int			zeros = Min(strspn(digits, "0"), len - 1);
+
+	memcpy(key, digits + zeros, len - zeros);
+	return len - zeros;
 }
 
 static bool
@@ -174,15 +183,13 @@ is_date(const char *digits, int len)
 		(strncmp(digits, "19", 2) == 0 || strncmp(digits, "20", 2) == 0);
 }
 
-static Datum
-parse_date(const char *digits, int len)
+/* Filled up, and how long it was. */
+static int
+write_date(char *key, const char *digits, int len)
 {
-	char		filled[MAX_DATE_DIGITS + 1];
-	bool		is_zero;
-
-	memset(filled, '0', MAX_DATE_DIGITS);
-	memcpy(filled, digits, len);
-	return parse_group(filled, MAX_DATE_DIGITS, &is_zero);
+	memset(key, '0', MAX_DATE_DIGITS);
+	memcpy(key, digits, len);
+	return MAX_DATE_DIGITS + sprintf(key + MAX_DATE_DIGITS, ",%d", len);
 }
 
 static void

@@ -178,7 +178,10 @@ dbm_known_files_find(DbmFileSet *set)
 	pg_cryptohash_free(context);
 }
 
-/* The set is registered: it is the last one now. */
+/*
+ * The set is registered: it is the last one now.  Unless another transaction is
+ * about to note its own: nobody has to wait for what only spares a look.
+ */
 void
 dbm_known_files_remember(const DbmExtension *ext, DbmFileSet *set)
 {
@@ -202,6 +205,8 @@ dbm_known_files_remember(const DbmExtension *ext, DbmFileSet *set)
 	for (int i = 0; i < set->nrows; i++)
 		if (dbm_names_get(names, set->rows[i].name) == NULL)
 			gone = lappend(gone, &set->rows[i]);
+	if ((gone == NIL && changed == NIL) || !dbm_lock_try(ext, DBM_LOCK_FILES))
+		return;
 	if (gone)
 		dbm_files_forget(ext, dbm_format_name(set->format), list_rows(gone), list_length(gone));
 	if (changed)

@@ -72,7 +72,7 @@ foreach my $query (sort keys %careless)
 
 my $temp = join "\n", map {
 	"CREATE TEMP VIEW $_ AS SELECT 'x' AS id, 'x' AS name, 'x' AS version, 1 AS oid WHERE hostile.sing('pg_temp.$_');"
-  } qw(migration applied history state schema_migrations pg_class pg_attribute pg_index pg_proc pg_type pg_namespace
+  } qw(migration applied history state schema_migrations file run activity pg_class pg_attribute pg_index pg_proc pg_type pg_namespace
   pg_depend pg_locks pg_stat_activity pg_roles pg_extension pg_constraint pg_cursors pg_prepared_xacts pg_statistic_ext);
 $temp .= join "\n", map {
 	"CREATE DOMAIN pg_temp.$_ AS pg_catalog.$_ CHECK (hostile.sing('pg_temp type $_'));"
