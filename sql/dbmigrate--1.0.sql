@@ -906,22 +906,25 @@ BEGIN ATOMIC
     WITH compared AS (
         SELECT CASE WHEN c.version IS NULL THEN CASE WHEN c.state = 'error' THEN c.file ELSE 'R__' || c.name END
                     ELSE concat_ws('_', c.version, nullif(c.name, '')) END AS name,
-               c.state, c.version, c.number,
-               -- a repeatable one that is to be run again is pending
-               c.applied_at IS NOT NULL AND (c.version IS NOT NULL OR c.state = 'applied' OR c.detail = 'applied') AS is_applied,
-               -- nothing is to be done about it
-               c.state = 'applied' OR (c.state = 'file_missing' AND split_part(c.detail, ';', 1) = 'applied') AS is_right
+               CASE WHEN c.state = 'file_missing' THEN split_part(c.detail, ';', 1) ELSE c.state END AS state,
+               c.version, c.applied_at, c.number
           FROM migrate.compare($1, $2, $3, $4) WITH ORDINALITY c(version, name, state, applied_at, applied_by, duration,
                                                                 can_rollback, file, detail, number)
+    ), known AS (
+        SELECT c.name, c.state, c.version, c.number,
+               -- a repeatable one is run again
+               c.applied_at IS NULL OR (c.version IS NULL AND c.state <> 'applied') AS to_run,
+               c.state IN ('running', 'interrupted', 'failed') AS is_half_done
+          FROM compared c
          WHERE c.state NOT IN ('skipped', 'superseded')
-               AND NOT (c.state = 'file_missing' AND split_part(c.detail, ';', 1) IN ('skipped', 'superseded'))
     ), facts AS (
-        SELECT coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE k.is_applied), '[]') AS applied,
-               coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE NOT k.is_applied), '[]') AS pending,
-               (array_agg(k.name ORDER BY k.version IS NOT NULL DESC, k.number DESC) FILTER (WHERE k.is_applied))[1] AS last,
-               count(*) FILTER (WHERE NOT k.is_applied) AS npending,
-               count(*) FILTER (WHERE k.is_applied AND NOT k.is_right OR k.state = 'error') AS nodd
-          FROM compared k
+        SELECT coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE NOT k.to_run AND NOT k.is_half_done), '[]') AS applied,
+               coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE k.to_run), '[]') AS pending,
+               (array_agg(k.name ORDER BY k.version IS NOT NULL DESC, k.number DESC)
+                FILTER (WHERE NOT k.to_run AND NOT k.is_half_done))[1] AS last,
+               count(*) FILTER (WHERE k.to_run) AS npending,
+               count(*) FILTER (WHERE k.state = 'error' OR (NOT k.to_run AND k.state <> 'applied')) AS nodd
+          FROM known k
     )
     SELECT jsonb_build_object(
                'status', jsonb_build_object(
