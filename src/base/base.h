@@ -169,6 +169,7 @@ extern void dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const cha
 extern void dbm_query_expect_one_row(const char *table);
 extern bool dbm_column_is_null(uint64 row, int column);
 extern char *dbm_column_text(uint64 row, int column);
+extern char *dbm_column_string(uint64 row, int column);
 extern int64 dbm_column_int(uint64 row, int column, int64 if_null);
 extern bool dbm_column_bool(uint64 row, int column);
 extern Datum dbm_column_datum(uint64 row, int column);

@@ -241,6 +241,19 @@ dbm_column_text(uint64 row, int column)
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 }
 
+/*
+ * The same for a column of type text: quicker, as no output function is looked
+ * for.
+ */
+char *
+dbm_column_string(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 /* For int4 and int8 columns. */
 int64
 dbm_column_int(uint64 row, int column, int64 if_null)

@@ -36,8 +36,6 @@ static SPIPlanPtr plan_all = NULL;
 static SPIPlanPtr plan_registered = NULL;
 
 static HTAB *registered_hashes(const DbmExtension *ext);
-static Datum column(uint64 row, int number, bool *isnull);
-static char *text_column(uint64 row, int number);
 static const uint8 *hash_column(uint64 row, int number);
 static Datum text_array(DbmFileRow *const *rows, int nrows, int number);
 
@@ -73,13 +71,13 @@ dbm_files_all(const DbmExtension *ext, const char *format, int *count)
 	{
 		const int64 *hash;
 
-		rows[i].name = text_column(i, COL_NAME);
+		rows[i].name = dbm_column_string(i, COL_NAME);
 		rows[i].sha256 = hash_column(i, COL_SHA256);
-		rows[i].migration = text_column(i, COL_MIGRATION);
-		rows[i].read_as = text_column(i, COL_READ_AS);
-		rows[i].detail = text_column(i, COL_DETAIL);
+		rows[i].migration = dbm_column_string(i, COL_MIGRATION);
+		rows[i].read_as = dbm_column_string(i, COL_READ_AS);
+		rows[i].detail = dbm_column_string(i, COL_DETAIL);
 		rows[i].reading = hash_column(i, COL_READING);
-		rows[i].read_by = text_column(i, COL_READ_BY);
+		rows[i].read_by = dbm_column_string(i, COL_READ_BY);
 		hash = rows[i].migration ? dbm_names_get(registered, rows[i].migration) : NULL;
 		rows[i].is_current = rows[i].migration == NULL || (hash && *hash == dbm_column_int(i, COL_REGISTERED, ~*hash));
 	}
@@ -111,7 +109,7 @@ registered_hashes(const DbmExtension *ext)
 	for (int i = 0; i < count; i++)
 	{
 		hashes[i] = dbm_column_int(i, 2, 0);
-		dbm_names_put(names, text_column(i, 1), &hashes[i]);
+		dbm_names_put(names, dbm_column_string(i, 1), &hashes[i]);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return names;
@@ -167,27 +165,11 @@ dbm_files_forget(const DbmExtension *ext, const char *format, DbmFileRow *const 
 			  &params, SPI_OK_DELETE);
 }
 
-static Datum
-column(uint64 row, int number, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, isnull);
-}
-
-/* There may be many rows, and this does not look for the type's output function. */
-static char *
-text_column(uint64 row, int number)
-{
-	bool		isnull;
-	Datum		value = column(row, number, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 static const uint8 *
 hash_column(uint64 row, int number)
 {
 	bool		isnull;
-	Datum		value = column(row, number, &isnull);
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &isnull);
 	bytea	   *bytes = isnull ? NULL : DatumGetByteaPP(value);
 	uint8	   *hash;
 

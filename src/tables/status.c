@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 
 #include "tables/tables.h"
@@ -21,7 +20,6 @@ enum
 };
 
 static Datum value_column(uint64 row, int column, bool *isnull);
-static char *text_column(uint64 row, int column);
 
 /* Every migration that a target schema knows, in order. */
 DbmStatus *
@@ -43,12 +41,12 @@ dbm_status_all(const DbmExtension *ext, int *count)
 	{
 		DbmStatus  *status = &all[i];
 
-		status->id = text_column(i, COL_ID);
-		status->version = text_column(i, COL_VERSION);
-		status->name = text_column(i, COL_NAME);
-		status->state = text_column(i, COL_STATE);
+		status->id = dbm_column_string(i, COL_ID);
+		status->version = dbm_column_string(i, COL_VERSION);
+		status->name = dbm_column_string(i, COL_NAME);
+		status->state = dbm_column_string(i, COL_STATE);
 		status->applied_at = value_column(i, COL_APPLIED_AT, &status->no_time);
-		status->applied_by = text_column(i, COL_APPLIED_BY);
+		status->applied_by = dbm_column_string(i, COL_APPLIED_BY);
 		status->duration = value_column(i, COL_DURATION, &status->no_duration);
 		if (!status->no_duration)
 			status->duration = datumCopy(status->duration, false, sizeof(Interval));
@@ -56,7 +54,7 @@ dbm_status_all(const DbmExtension *ext, int *count)
 		status->is_baseline = dbm_column_bool(i, COL_BASELINE);
 		status->is_registered = dbm_column_bool(i, COL_REGISTERED);
 		status->is_applied = dbm_column_bool(i, COL_APPLIED);
-		status->file_name = text_column(i, COL_FILE_NAME);
+		status->file_name = dbm_column_string(i, COL_FILE_NAME);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return all;
@@ -66,14 +64,4 @@ static Datum
 value_column(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
-}
-
-/* There may be many rows, and this does not look for the type's output function. */
-static char *
-text_column(uint64 row, int column)
-{
-	bool		isnull;
-	Datum		value = value_column(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
 }
