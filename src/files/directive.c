@@ -127,6 +127,7 @@ read_directives(const char *text, int len, int end, DbmDirectives *result, const
 	{
 		const Found *found = lfirst(lc);
 		int			line = 1 + dbm_lines_count(text, 0, found->start);
+		const char *comment = pnstrdup(text + found->start, found->len);
 		const char *words;
 		const char *problem;
 
@@ -134,9 +135,9 @@ read_directives(const char *text, int len, int end, DbmDirectives *result, const
 		{
 			*hint = "It is about the whole file: write it above the first statement, and above the first section.";
 			return psprintf("directive \"%s\" (line %d) does not stand at the top of the file",
-							dbm_without_control(pnstrdup(text + found->start, found->len)), line);
+							dbm_without_control(comment), line);
 		}
-		(void) is_directive(pnstrdup(text + found->start, found->len), &words);
+		(void) is_directive(comment, &words);
 		problem = read_words(words, line, result, hint);
 		if (problem)
 			return problem;
@@ -163,7 +164,7 @@ take_comment(void *arg, int start, int len, int open_statement_end)
 	Reader	   *reader = arg;
 	const char *words;
 
-	if (is_directive(pnstrdup(reader->text + start, len), &words))
+	if (is_directive(reader->text + start, &words))
 	{
 		MemoryContext caller = MemoryContextSwitchTo(reader->context);
 		Found	   *found = palloc(sizeof(Found));
@@ -177,6 +178,7 @@ take_comment(void *arg, int start, int len, int open_statement_end)
 	return false;
 }
 
+/* "comment" need not end with the comment: the prefix fits into its line. */
 static bool
 is_directive(const char *comment, const char **words)
 {
