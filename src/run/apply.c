@@ -22,7 +22,6 @@
 
 static void begin_call(DbmRunCall *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
 static bool is_nothing_done(void);
-static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
 								  const char *version);
 static void roll_back_list(DbmRunCall *call, List *chosen);
@@ -42,9 +41,11 @@ Datum
 dbmigrate_apply(PG_FUNCTION_ARGS)
 {
 	DbmRunCall	call;
+	int64		steps;
 
 	begin_call(&call, "migrate.apply()", fcinfo, 3);
-	dbm_call_apply(&call, steps_argument(fcinfo, 0, true), NULL);
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), true, "SELECT * FROM migrate.apply_to(");
+	dbm_call_apply(&call, steps, NULL);
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -66,10 +67,12 @@ Datum
 dbmigrate_rollback(PG_FUNCTION_ARGS)
 {
 	DbmRunCall	call;
+	int64		steps;
 
 	begin_call(&call, "migrate.rollback()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	dbm_call_roll_back(&call, steps_argument(fcinfo, 0, false), NULL);
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
+	dbm_call_roll_back(&call, steps, NULL);
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -105,7 +108,7 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	steps = steps_argument(fcinfo, 0, false);
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
 	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL),
 					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL));
 	chosen = dbm_choose_applied(&call.run.ext, steps, NULL, (Datum) 0, instead);
@@ -162,26 +165,6 @@ static bool
 is_nothing_done(void)
 {
 	return !IsInTransactionBlock(true) && !TransactionIdIsValid(GetTopTransactionIdIfAny());
-}
-
-/* A count of at least 1, or DBM_ALL_STEPS. */
-static int64
-steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
-{
-	if (PG_ARGISNULL(arg))
-	{
-		if (null_is_all)
-			return DBM_ALL_STEPS;
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("steps must not be null"),
-				 errhint("To roll back everything: SELECT * FROM migrate.rollback_to('0');")));
-	}
-	if (PG_GETARG_INT32(arg) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
-	return PG_GETARG_INT32(arg);
 }
 
 /*

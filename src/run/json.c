@@ -24,8 +24,8 @@
 typedef struct Request
 {
 	const char *what;			/* the function, for messages */
+	FunctionCallInfo fcinfo;
 	bool		is_up;
-	int64		steps;			/* or DBM_ALL_STEPS */
 	const char *to_version;		/* or NULL */
 	const char *schema;
 	const char *extra_search_path;
@@ -34,10 +34,9 @@ typedef struct Request
 	bool		errors_as_data;
 } Request;
 
-static int64 steps_argument(FunctionCallInfo fcinfo);
 static Datum answer(const Request *request);
 static void run(const Request *request, DbmRunCall *call, StringInfo json);
-static void check_request(const Request *request);
+static int64 steps_of(const DbmExtension *ext, const Request *request);
 static ErrorData *run_guarded(const Request *request, DbmRunCall *call, StringInfo json);
 static void record_failure(const Request *request, DbmRunCall *call, const DbmMigration *migration,
 						   const ErrorData *error);
@@ -57,8 +56,8 @@ dbmigrate_apply_json(PG_FUNCTION_ARGS)
 {
 	Request		request = {
 		.what = "migrate.apply_json()",
+		.fcinfo = fcinfo,
 		.is_up = true,
-		.steps = steps_argument(fcinfo),
 		.to_version = dbm_optional_argument(fcinfo, 1),
 		.schema = dbm_text_argument(fcinfo, 2),
 		.extra_search_path = dbm_text_argument(fcinfo, 3),
@@ -78,8 +77,8 @@ dbmigrate_rollback_json(PG_FUNCTION_ARGS)
 {
 	Request		request = {
 		.what = "migrate.rollback_json()",
+		.fcinfo = fcinfo,
 		.is_up = false,
-		.steps = steps_argument(fcinfo),
 		.to_version = dbm_optional_argument(fcinfo, 1),
 		.schema = dbm_text_argument(fcinfo, 2),
 		.extra_search_path = dbm_text_argument(fcinfo, 3),
@@ -88,17 +87,7 @@ dbmigrate_rollback_json(PG_FUNCTION_ARGS)
 		.errors_as_data = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6)
 	};
 
-	/* a version says how far, then the default of one step is not meant */
-	if (request.to_version && request.steps == 1)
-		request.steps = DBM_ALL_STEPS;
 	return answer(&request);
-}
-
-/* A count, 0 if it is a wrong one, or DBM_ALL_STEPS. */
-static int64
-steps_argument(FunctionCallInfo fcinfo)
-{
-	return PG_ARGISNULL(0) ? DBM_ALL_STEPS : Max(PG_GETARG_INT32(0), 0);
 }
 
 /* The document. */
@@ -137,15 +126,17 @@ answer(const Request *request)
 static void
 run(const Request *request, DbmRunCall *call, StringInfo json)
 {
+	int64		steps;
+
 	dbm_call_begin(call, request->what, request->schema, request->extra_search_path, request->project);
 	call->json = json;
-	check_request(request);
+	steps = steps_of(&call->run.ext, request);
 	if (request->is_up)
-		dbm_call_apply(call, request->steps, request->to_version);
+		dbm_call_apply(call, steps, request->to_version);
 	else
 	{
 		dbm_refuse_unconfirmed(request->confirm);
-		dbm_call_roll_back(call, request->steps, request->to_version);
+		dbm_call_roll_back(call, steps, request->to_version);
 	}
 	/* what would fail at COMMIT is no success */
 	if (request->errors_as_data)
@@ -153,23 +144,24 @@ run(const Request *request, DbmRunCall *call, StringInfo json)
 	dbm_extension_close();
 }
 
-static void
-check_request(const Request *request)
+/* How many are asked for, or DBM_ALL_STEPS. */
+static int64
+steps_of(const DbmExtension *ext, const Request *request)
 {
-	if (request->steps == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
-	if (request->steps != DBM_ALL_STEPS && request->to_version)
+	FunctionCallInfo fcinfo = request->fcinfo;
+	int64		steps;
+
+	/* a version says how far; then the default of one step is not meant */
+	if (request->to_version && (PG_ARGISNULL(0) || (!request->is_up && PG_GETARG_INT32(0) == 1)))
+		return DBM_ALL_STEPS;
+	steps = dbm_count_argument(ext, fcinfo, 0, NULL, request->is_up,
+							   "SELECT migrate.rollback_json(to_version => ");
+	if (request->to_version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("both steps and to_version are given"),
 				 errhint("Leave one of them out.")));
-	if (request->steps == DBM_ALL_STEPS && request->to_version == NULL && !request->is_up)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("steps must not be null"),
-				 errhint("To roll back everything: SELECT migrate.rollback_json(to_version => '0');")));
+	return steps;
 }
 
 /*

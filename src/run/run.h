@@ -74,6 +74,12 @@ extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_t
 extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
 								Datum key, const char *instead);
 
+/* count.c */
+
+extern int64 dbm_count_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg,
+								const char *source, bool null_is_all, const char *to);
+extern const char *dbm_count_source(FunctionCallInfo fcinfo);
+
 /* apply.c */
 
 /* One call of a function, in the caller's transaction. */
