@@ -8,10 +8,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -299,7 +301,10 @@ prefer_our_database(const DbmExtension *ext, DbmFileSet *set)
 	}
 }
 
-/* What is registered; a down script alone does not rename it. */
+/*
+ * What is registered; a down script alone does not rename it, and what the
+ * file said about environments before is said no more.
+ */
 static DbmStored *
 look_up(const DbmExtension *ext, DbmFileMigration *migration)
 {
@@ -311,6 +316,12 @@ look_up(const DbmExtension *ext, DbmFileMigration *migration)
 		wanted->name = stored->name;
 		if (wanted->version_key)
 			wanted->version = stored->version;
+		stored = dbm_migrations_stored(ext, wanted);
+	}
+	if (stored && stored->environments && wanted->environments == 0 && !stored->same_up &&
+		dbm_directives_limit(ext, stored->id))
+	{
+		wanted->environments = PointerGetDatum(construct_empty_array(TEXTOID));
 		stored = dbm_migrations_stored(ext, wanted);
 	}
 	return stored;
@@ -432,6 +443,8 @@ describe_migration(const DbmFileMigration *migration)
 		appendStringInfoString(&buf, "; this server cannot read it");
 	else if (wanted->up_script->ncommands == 0)
 		appendStringInfoString(&buf, "; no statement, nothing to run");
+	if (main_file(migration)->directives.environments)
+		appendStringInfo(&buf, "; runs in %s only", dbm_environments_text(wanted->environments));
 	if (wanted->up_online)
 		appendStringInfoString(&buf, "; runs outside a transaction block");
 	if (wanted->down && wanted->down_statements < 0)

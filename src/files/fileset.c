@@ -355,12 +355,17 @@ take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 							"Leave one of them out.");
 		return;
 	}
-	if (is_down)
-		take_down(migration, file);
-	else if (file->name.role == DBM_FILE_SECTIONS)
+	if (file->name.role == DBM_FILE_SECTIONS)
 		take_sections(migration, file, set);
 	else
-		take_up(migration, file);
+	{
+		if (is_down)
+			take_down(migration, file);
+		else
+			take_up(migration, file);
+		if (file->name.role != DBM_FILE_CODE)
+			dbm_directives_take(migration, file, file->len, set);
+	}
 	if (file->name.role == DBM_FILE_CODE)
 	{
 		migration->is_code = true;
@@ -400,6 +405,7 @@ take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 		migration->registration.down = parts.down;
 		migration->down_no_transaction = file->name.no_transaction | parts.down_no_transaction;
 	}
+	dbm_directives_take(migration, file, parts.first_section, set);
 }
 
 static void

@@ -13,7 +13,9 @@
 #include "files/internal.h"
 
 static bool settings_belong(const DbmFile *settings, const DbmFile *file);
-static const char *read_settings(const DbmFile *file, bool *no_transaction);
+static const char *read_settings(const DbmFile *file, bool *no_transaction, const char **wants_one);
+static void check_agreement(const DbmFile *settings, const DbmFile *file, const char *wants_one,
+							DbmFileSet *set);
 
 /*
  * Something is wrong with a file of a set.  "message" goes on behind the name
@@ -34,7 +36,8 @@ void
 dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
 {
 	bool		no_transaction = false;
-	const char *problem = read_settings(file, &no_transaction);
+	const char *wants_one = NULL;
+	const char *problem = read_settings(file, &no_transaction, &wants_one);
 	bool		found = false;
 	ListCell   *lc;
 
@@ -51,11 +54,14 @@ dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
 		if (migration->up_file && settings_belong(file, migration->up_file))
 		{
 			found = true;
+			check_agreement(file, migration->up_file, wants_one, set);
 			migration->up_no_transaction |= no_transaction;
 		}
 		if (migration->down_file && settings_belong(file, migration->down_file))
 		{
 			found = true;
+			if (migration->down_file != migration->up_file)
+				check_agreement(file, migration->down_file, wants_one, set);
 			migration->down_no_transaction |= no_transaction;
 		}
 	}
@@ -64,6 +70,16 @@ dbm_filesettings_apply(DbmFile *file, DbmFileSet *set)
 		file->name.role = DBM_FILE_LEFT_OUT;
 		file->name.reason = psprintf("there is no %s", file->name.settings_of);
 	}
+}
+
+/* The settings want a transaction by that name, and the file says that it wants none. */
+static void
+check_agreement(const DbmFile *settings, const DbmFile *file, const char *wants_one, DbmFileSet *set)
+{
+	if (wants_one && file->directives.online)
+		dbm_fileset_trouble(set, settings, ERRCODE_INVALID_PARAMETER_VALUE,
+							psprintf("%s is true, but %s says online", wants_one, file->path),
+							"Only one of them can be right: change the other.");
 }
 
 static bool
@@ -79,10 +95,11 @@ settings_belong(const DbmFile *settings, const DbmFile *file)
 
 /*
  * Lines of "name = value", comments with '#' and sections of TOML.  NULL, or
- * what is wrong.
+ * what is wrong.  *wants_one is the name of the setting that wants a
+ * transaction, if one does.
  */
 static const char *
-read_settings(const DbmFile *file, bool *no_transaction)
+read_settings(const DbmFile *file, bool *no_transaction, const char **wants_one)
 {
 	bool		is_diesel = file->name.format == DBM_FORMAT_DIESEL;
 	const char *wanted = is_diesel ? "run_in_transaction" : "executeInTransaction";
@@ -102,7 +119,9 @@ read_settings(const DbmFile *file, bool *no_transaction)
 		{
 			if (strncmp(equals, "false", 5) == 0)
 				*no_transaction = true;
-			else if (strncmp(equals, "true", 4) != 0)
+			else if (strncmp(equals, "true", 4) == 0)
+				*wants_one = wanted;
+			else
 				return psprintf("%s is neither true nor false", wanted);
 		}
 		else if (!is_diesel && strncmp(name, "shouldExecute", name_len) == 0)

@@ -73,7 +73,8 @@ typedef struct DbmFileName
 	const char *version;		/* NULL for a repeatable migration */
 	const char *name;
 	const char *dialect;		/* a database in the name of the file, or NULL */
-	const char *folder_dialect; /* the folder's name is a database's; or NULL */
+	const char *folder_dialect; /* the migrations' folder is named after this
+								 * database; or NULL */
 	bool		no_transaction;
 	bool		is_flat;		/* its format has no folders */
 	int			depth;			/* folders in the path */
@@ -99,6 +100,7 @@ typedef struct DbmFileText
 	bool		is_template;	/* of tern, which is not SQL yet */
 	bool		up_no_transaction;
 	bool		down_no_transaction;
+	int			first_section;	/* where its marker is, or the end */
 } DbmFileText;
 
 extern DbmFormat dbm_format_by_name(const char *name);
@@ -106,6 +108,14 @@ extern const char *dbm_format_name(DbmFormat format);
 extern const char *dbm_format_split(const char *text, int len, DbmFormat format,
 									DbmFileText *result, const char **hint);
 extern bool dbm_format_is_no_transaction(const char *text);
+
+/* What a file says about itself. */
+typedef struct DbmDirectives
+{
+	bool		online;			/* what is in it runs outside a transaction */
+	const char *name;			/* of the migration, or NULL */
+	Datum		environments;	/* text[], or 0 */
+} DbmDirectives;
 
 /* filesettings.c */
 
@@ -115,6 +125,7 @@ typedef struct DbmFile
 	const char *content;		/* NUL-terminated, NULL if it was not given */
 	int			len;
 	DbmFileName name;
+	DbmDirectives directives;
 } DbmFile;
 
 /* A migration and the files it comes from. */
@@ -146,6 +157,12 @@ typedef struct DbmFileSet
 extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerrcode,
 								const char *message, const char *hint);
 extern void dbm_filesettings_apply(DbmFile *file, DbmFileSet *set);
+
+/* directive.c */
+
+extern void dbm_directives_take(DbmFileMigration *migration, DbmFile *file, int end,
+								DbmFileSet *set);
+extern bool dbm_directives_limit(const DbmExtension *ext, const char *id);
 
 /* filechoice.c */
 
