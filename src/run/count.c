@@ -47,7 +47,10 @@ dbm_count_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg, co
 	if (PG_GETARG_INT32(arg) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1")));
+				 errmsg("steps must be at least 1"),
+				 null_is_all ?
+				 errhint("Leave it out for all that is pending.") :
+				 errhint("Leave it out for the one applied last.")));
 	return PG_GETARG_INT32(arg);
 }
 
