@@ -720,6 +720,33 @@ AS 'MODULE_PATHNAME', 'dbmigrate_redo';
 COMMENT ON FUNCTION migrate.redo(integer, text, text, text, text) IS
     'roll back the migrations applied last and apply exactly those again: version, name, action, statements, rows, duration';
 
+CREATE FUNCTION migrate.apply_json(
+    steps integer DEFAULT NULL,
+    to_version text DEFAULT NULL,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    project text DEFAULT '',
+    errors_as_data boolean DEFAULT false)
+RETURNS jsonb
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_apply_json';
+COMMENT ON FUNCTION migrate.apply_json(integer, text, text, text, text, boolean) IS
+    'apply, or apply_to, with what was done, or with errors_as_data how it failed, as one JSON document';
+
+CREATE FUNCTION migrate.rollback_json(
+    steps integer DEFAULT 1,
+    to_version text DEFAULT NULL,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    project text DEFAULT '',
+    errors_as_data boolean DEFAULT false)
+RETURNS jsonb
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_rollback_json';
+COMMENT ON FUNCTION migrate.rollback_json(integer, text, text, text, text, text, boolean) IS
+    'rollback, or rollback_to, with what was done, or with errors_as_data how it failed, as one JSON document';
+
 --
 -- Running with a transaction for each migration
 --
@@ -856,13 +883,15 @@ BEGIN ATOMIC
     WITH known AS (
         SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
                s.state, s.version_key, s.to_run,
-               NOT s.to_run AND s.state NOT IN ('running', 'interrupted', 'failed') AS is_applied
+               NOT s.to_run AND s.state NOT IN ('running', 'interrupted', 'failed') AS is_applied,
+               -- as migrate.version() has it
+               s.version_key IS NOT NULL AND s."position" IS NOT NULL AS counts
           FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
          WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target($1, $2)
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.to_run), '[]') AS pending,
-               (array_agg(k.name ORDER BY k.version_key DESC, k.name DESC) FILTER (WHERE k.is_applied))[1] AS last,
+               (array_agg(k.name ORDER BY k.version_key DESC) FILTER (WHERE k.counts))[1] AS last,
                count(*) FILTER (WHERE k.to_run) AS npending,
                count(*) FILTER (WHERE NOT k.to_run AND k.state NOT IN ('applied', 'missing')) AS nodd
           FROM known k
@@ -874,7 +903,8 @@ BEGIN ATOMIC
                    'lastMigration', f.last,
                    'isUpToDate', f.npending = 0 AND f.nodd = 0),
                'message', CASE
-                   WHEN f.nodd > 0 THEN format('%s applied migration(s) need attention, see migrate.status()', f.nodd)
+                   WHEN f.nodd = 1 THEN '1 applied migration needs attention, see migrate.status()'
+                   WHEN f.nodd > 0 THEN format('%s applied migrations need attention, see migrate.status()', f.nodd)
                    WHEN f.npending = 0 THEN 'database is up to date'
                    WHEN f.npending = 1 THEN '1 migration is pending'
                    ELSE format('%s migrations are pending', f.npending)
@@ -920,8 +950,8 @@ BEGIN ATOMIC
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE NOT k.to_run AND NOT k.is_half_done), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.number) FILTER (WHERE k.to_run), '[]') AS pending,
-               (array_agg(k.name ORDER BY k.version IS NOT NULL DESC, k.number DESC)
-                FILTER (WHERE NOT k.to_run AND NOT k.is_half_done))[1] AS last,
+               (array_agg(k.name ORDER BY k.number DESC)
+                FILTER (WHERE k.version IS NOT NULL AND NOT k.to_run AND NOT k.is_half_done))[1] AS last,
                count(*) FILTER (WHERE k.to_run) AS npending,
                count(*) FILTER (WHERE k.state = 'error' OR (NOT k.to_run AND k.state <> 'applied')) AS nodd
           FROM known k
@@ -933,7 +963,8 @@ BEGIN ATOMIC
                    'lastMigration', f.last,
                    'isUpToDate', f.npending = 0 AND f.nodd = 0),
                'message', CASE
-                   WHEN f.nodd > 0 THEN format('%s migration(s) need attention, see migrate.compare()', f.nodd)
+                   WHEN f.nodd = 1 THEN '1 migration needs attention, see migrate.compare()'
+                   WHEN f.nodd > 0 THEN format('%s migrations need attention, see migrate.compare()', f.nodd)
                    WHEN f.npending = 0 THEN 'database is up to date'
                    WHEN f.npending = 1 THEN '1 migration is pending'
                    ELSE format('%s migrations are pending', f.npending)
@@ -942,29 +973,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION migrate.compare_json(jsonb, text, text, text) IS
     'the status that a directory would have as one JSON document, as migrate.status_json() has it';
-
--- Runs with the caller's rights, as migrate.apply() itself.
-CREATE FUNCTION migrate.apply_json(schema text DEFAULT '', extra_search_path text DEFAULT '', project text DEFAULT '')
-RETURNS jsonb
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-    SELECT jsonb_build_object(
-               'results', coalesce(jsonb_agg(jsonb_build_object(
-                   'name', CASE WHEN r.version IS NULL THEN 'R__' || r.name
-                                ELSE concat_ws('_', r.version, nullif(r.name, '')) END,
-                   'direction', 'up',
-                   'timestamp', clock_timestamp(),
-                   'success', true)), '[]'),
-               'message', CASE count(*)
-                   WHEN 0 THEN 'nothing to apply'
-                   WHEN 1 THEN '1 migration applied'
-                   ELSE format('%s migrations applied', count(*))
-               END,
-               'success', true)
-      FROM migrate.apply(NULL, $1, $2, $3) r;
-END;
-COMMENT ON FUNCTION migrate.apply_json(text, text, text) IS
-    'migrate.apply() with its result as one JSON document';
 
 --
 -- Taking over

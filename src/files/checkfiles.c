@@ -8,10 +8,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 
 #include "files/internal.h"
+
+static bool takes_over(const DbmExtension *ext, DbmRegistration *wanted, const DbmStored *stored);
 
 /* Scan and parse all scripts; some can never be run. */
 void
@@ -47,8 +51,7 @@ dbm_check_texts(DbmFileSet *set)
 
 /*
  * What is registered for each migration of the set, in their order; NULL for
- * those that are known, and where nothing is.  A down script alone does not
- * rename its migration.
+ * those that are known, and where nothing is.
  */
 DbmStored **
 dbm_check_look_up(const DbmExtension *ext, DbmFileSet *set)
@@ -78,14 +81,31 @@ dbm_check_look_up(const DbmExtension *ext, DbmFileSet *set)
 		if (migration->known || migration->is_unreadable)
 			continue;
 		stored[i] = found[n++];
-		if (stored[i] == NULL || registration->up)
-			continue;
-		registration->name = stored[i]->name;
-		if (registration->version_key)
-			registration->version = stored[i]->version;
-		stored[i] = dbm_migrations_stored(ext, registration);
+		if (stored[i] && takes_over(ext, registration, stored[i]))
+			stored[i] = dbm_migrations_stored(ext, registration);
 	}
 	return stored;
+}
+
+/*
+ * Does something of what is registered change what is wanted?  A down script
+ * alone does not rename its migration, and what the file said about environments
+ * before is said no more.
+ */
+static bool
+takes_over(const DbmExtension *ext, DbmRegistration *wanted, const DbmStored *stored)
+{
+	if (wanted->up == 0)
+	{
+		wanted->name = stored->name;
+		if (wanted->version_key)
+			wanted->version = stored->version;
+	}
+	if (stored->environments == 0 || wanted->environments || stored->same_up ||
+		!dbm_directives_limit(ext, stored->id))
+		return wanted->up == 0;
+	wanted->environments = PointerGetDatum(construct_empty_array(TEXTOID));
+	return true;
 }
 
 /*
@@ -131,6 +151,8 @@ dbm_check_describe(const DbmFileMigration *migration)
 		appendStringInfoString(&buf, "; this server cannot read it");
 	else if (wanted->up_script->ncommands == 0)
 		appendStringInfoString(&buf, "; no statement, nothing to run");
+	if (dbm_fileset_main_file(migration)->directives.environments)
+		appendStringInfo(&buf, "; runs in %s only", dbm_environments_text(wanted->environments));
 	if (wanted->up_online)
 		appendStringInfoString(&buf, "; runs outside a transaction block");
 	if (wanted->down && wanted->down_statements < 0)

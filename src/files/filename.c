@@ -4,7 +4,7 @@
  *	  What the name of a file says: format, version, name, up or down.
  *
  * The rules are those of the tools, see the format's name at each function.
- * Only the folder that a file is in matters, so that it is the same whether
+ * Only the innermost folders of a path matter, so that it is the same whether
  * names begin at the directory of the migrations or further up.
  *
  *-------------------------------------------------------------------------
@@ -29,6 +29,8 @@ static const char *const code_extensions[] = {
 	"ex", "exs", "rs", "pl", "sh", "fizz", NULL
 };
 
+static void read_name(DbmFileName *file, DbmFormat format);
+static const char *folder_dialect(const DbmFileName *file);
 static bool read_settings_name(DbmFileName *file);
 static bool read_folder_name(DbmFileName *file, const char *parent, const char *stem);
 static bool read_up_down_folder(DbmFileName *file, const char *parent, const char *stem);
@@ -38,7 +40,7 @@ static void read_flat_name(DbmFileName *file, char *stem, DbmFormat format);
 static void read_version_and_name(DbmFileName *file, const char *stem);
 static int	date_length(const char *stem);
 static void read_code_name(DbmFileName *file, const char *parent, char *stem, const char *extension);
-static const char *parent_folder(const char *path);
+static const char *last_folder(const char *folder);
 static char *without(const char *text, const char *unwanted);
 static bool take_suffix(char *stem, const char *suffix);
 static char *take_extension(char *stem);
@@ -53,20 +55,24 @@ static void reject(DbmFileName *file, const char *reason, const char *hint);
 void
 dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 {
-	const char *slash = strrchr(path, '/');
-	char	   *stem = pstrdup(slash ? slash + 1 : path);
-	const char *base = slash ? slash + 1 : path;
-	const char *parent = parent_folder(path);
-	char	   *extension;
-
 	memset(file, 0, sizeof(DbmFileName));
 	file->path = path;
 	file->format = format;
 	for (const char *p = path; *p; p++)
 		file->depth += *p == '/';
-	file->folder_dialect = parent;
-	if (!is_one_of(file->folder_dialect, our_dialects) && !is_one_of(file->folder_dialect, other_dialects))
-		file->folder_dialect = NULL;
+	read_name(file, format);
+	file->folder_dialect = folder_dialect(file);
+}
+
+static void
+read_name(DbmFileName *file, DbmFormat format)
+{
+	const char *path = file->path;
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	char	   *stem = pstrdup(base);
+	const char *parent = last_folder(dbm_filename_folder(path));
+	char	   *extension;
 
 	if (*base == '\0')
 		reject(file, "the name of the file is empty", NULL);
@@ -79,13 +85,14 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 	else
 	{
 		bool		is_auto = format == DBM_FORMAT_AUTO;
+		bool		is_repeatable = strncmp(stem, "R__", 3) == 0;	/* in every format */
 
 		if ((is_auto || format == DBM_FORMAT_DIESEL || format == DBM_FORMAT_PRISMA) &&
 			read_folder_name(file, parent, stem))
 			return;
 		if ((is_auto || format == DBM_FORMAT_FOLDERS) && read_up_down_folder(file, parent, stem))
 			return;
-		if ((is_auto || format == DBM_FORMAT_FLYWAY) && read_flyway_name(file, stem))
+		if ((is_auto || is_repeatable || format == DBM_FORMAT_FLYWAY) && read_flyway_name(file, stem))
 			return;
 		if (format == DBM_FORMAT_DIESEL || format == DBM_FORMAT_PRISMA)
 			leave_out(file, "outside of the migrations' folders");
@@ -96,6 +103,23 @@ dbm_filename_read(const char *path, DbmFormat format, DbmFileName *file)
 		else
 			read_flat_name(file, stem, format);
 	}
+}
+
+/*
+ * The database whose name the folder of the migrations has, or NULL: of
+ * postgresql/001_name.sql, postgresql/up/001_name.sql and
+ * postgresql/20231106120000_name/up.sql.
+ */
+static const char *
+folder_dialect(const DbmFileName *file)
+{
+	const char *folder = dbm_filename_folder(file->path);
+	const char *name;
+
+	if (file->format == DBM_FORMAT_FOLDERS || dbm_filename_has_own_folder(file))
+		folder = dbm_filename_folder(folder);
+	name = last_folder(folder);
+	return is_one_of(name, our_dialects) || is_one_of(name, other_dialects) ? name : NULL;
 }
 
 /* metadata.toml of diesel, NAME.sql.conf of Flyway */
@@ -301,7 +325,7 @@ read_version_and_name(DbmFileName *file, const char *stem)
 	{
 		file->version = "";
 		reject(file, "the name of the file does not begin with a version",
-			   "Name it like 001_name.sql, or leave it out.");
+			   "Name it like 001_name.sql, or R__name.sql if it is to run again whenever it changes, or leave it out.");
 	}
 }
 
@@ -360,11 +384,10 @@ read_code_name(DbmFileName *file, const char *parent, char *stem, const char *ex
 		leave_out(file, "not an .sql file");
 }
 
-/* The name of the folder that a file is in, "" if there is none. */
+/* The name of the innermost folder of a path to one. */
 static const char *
-parent_folder(const char *path)
+last_folder(const char *folder)
 {
-	const char *folder = dbm_filename_folder(path);
 	const char *slash = strrchr(folder, '/');
 
 	return slash ? slash + 1 : folder;

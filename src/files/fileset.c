@@ -35,7 +35,7 @@ static DbmFileMigration *begin_migration(const Part *part);
 static void take_part(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
 static void read_contents(DbmFileMigration *migration, DbmFileSet *set);
 static bool has_content(DbmFile *file, DbmFileSet *set);
-static void take_sections(DbmFileMigration *migration, const DbmFile *file, DbmFileSet *set);
+static void take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set);
 static void take_up(DbmFileMigration *migration, const DbmFile *file);
 static void take_down(DbmFileMigration *migration, const DbmFile *file);
 
@@ -402,14 +402,20 @@ read_contents(DbmFileMigration *migration, DbmFileSet *set)
 		return;
 	}
 	if (down)
+	{
 		take_down(migration, down);
+		dbm_directives_take(migration, down, down->len, set);
+	}
 	if (up && up->name.role == DBM_FILE_CODE)
 		migration->is_code = true;
 	else if (up && up->name.role == DBM_FILE_SECTIONS)
 		take_sections(migration, up, set);
 	else if (up)
+	{
 		take_up(migration, up);
-	dbm_filesettings_apply(migration);
+		dbm_directives_take(migration, up, up->len, set);
+	}
+	dbm_filesettings_apply(migration, set);
 	migration->has_placeholders = migration->format == DBM_FORMAT_FLYWAY &&
 		((up && up->content && strstr(up->content, "${")) || (down && strstr(down->content, "${")));
 }
@@ -427,7 +433,7 @@ has_content(DbmFile *file, DbmFileSet *set)
 }
 
 static void
-take_sections(DbmFileMigration *migration, const DbmFile *file, DbmFileSet *set)
+take_sections(DbmFileMigration *migration, DbmFile *file, DbmFileSet *set)
 {
 	DbmFileText parts;
 	const char *hint;
@@ -460,6 +466,7 @@ take_sections(DbmFileMigration *migration, const DbmFile *file, DbmFileSet *set)
 		migration->registration.down = parts.down;
 		migration->down_no_transaction = file->name.no_transaction | parts.down_no_transaction;
 	}
+	dbm_directives_take(migration, file, parts.first_section, set);
 }
 
 static void

@@ -15,7 +15,8 @@
 static char *owner_key(const DbmFile *settings);
 static void take_settings(DbmFileMigration *migration, const DbmFile *file, HTAB *settings);
 static bool settings_belong(const DbmFile *settings, const DbmFile *file);
-static const char *read_settings(const DbmFile *file, bool *no_transaction);
+static const char *read_settings(const DbmFile *file, bool *no_transaction, const char **wants_one);
+static void check_agreement(const DbmFile *settings, const DbmFile *file, DbmFileSet *set);
 
 /*
  * Something is wrong with a file of a set.  "message" goes on behind the name
@@ -113,15 +114,15 @@ dbm_filesettings_read(DbmFileSet *set)
 
 		if (file->name.role != DBM_FILE_SETTINGS || file->content == NULL)
 			continue;
-		problem = read_settings(file, &file->no_transaction);
+		problem = read_settings(file, &file->no_transaction, &file->wants_one);
 		if (problem)
 			dbm_fileset_trouble(set, file, ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL);
 	}
 }
 
-/* What they say about the files of a migration. */
+/* What they say about the files of a migration, which have been read. */
 void
-dbm_filesettings_apply(DbmFileMigration *migration)
+dbm_filesettings_apply(DbmFileMigration *migration, DbmFileSet *set)
 {
 	ListCell   *lc;
 
@@ -130,10 +131,27 @@ dbm_filesettings_apply(DbmFileMigration *migration)
 		const DbmFile *settings = lfirst(lc);
 
 		if (migration->up_file && settings_belong(settings, migration->up_file))
+		{
+			check_agreement(settings, migration->up_file, set);
 			migration->up_no_transaction |= settings->no_transaction;
+		}
 		if (migration->down_file && settings_belong(settings, migration->down_file))
+		{
+			if (migration->down_file != migration->up_file)
+				check_agreement(settings, migration->down_file, set);
 			migration->down_no_transaction |= settings->no_transaction;
+		}
 	}
+}
+
+/* The settings want a transaction by that name, and the file says that it wants none. */
+static void
+check_agreement(const DbmFile *settings, const DbmFile *file, DbmFileSet *set)
+{
+	if (settings->wants_one && file->directives.online)
+		dbm_fileset_trouble(set, settings, ERRCODE_INVALID_PARAMETER_VALUE,
+							psprintf("%s is true, but %s says online", settings->wants_one, file->path),
+							"Only one of them can be right: change the other.");
 }
 
 static bool
@@ -148,10 +166,11 @@ settings_belong(const DbmFile *settings, const DbmFile *file)
 
 /*
  * Lines of "name = value", comments with '#' and sections of TOML.  NULL, or
- * what is wrong.
+ * what is wrong.  *wants_one is the name of the setting that wants a
+ * transaction, if one does.
  */
 static const char *
-read_settings(const DbmFile *file, bool *no_transaction)
+read_settings(const DbmFile *file, bool *no_transaction, const char **wants_one)
 {
 	bool		is_diesel = file->name.format == DBM_FORMAT_DIESEL;
 	const char *wanted = is_diesel ? "run_in_transaction" : "executeInTransaction";
@@ -171,7 +190,9 @@ read_settings(const DbmFile *file, bool *no_transaction)
 		{
 			if (strncmp(equals, "false", 5) == 0)
 				*no_transaction = true;
-			else if (strncmp(equals, "true", 4) != 0)
+			else if (strncmp(equals, "true", 4) == 0)
+				*wants_one = wanted;
+			else
 				return psprintf("%s is neither true nor false", wanted);
 		}
 		else if (!is_diesel && strncmp(name, "shouldExecute", name_len) == 0)

@@ -339,12 +339,14 @@ build_sections(Reader *reader, DbmFormat format, DbmFileText *result)
 
 	initStringInfo(&up);
 	initStringInfo(&down);
+	result->first_section = reader->len;
 	foreach(lc, reader->found)
 	{
 		const Found *found = lfirst(lc);
 
 		if (is_section(found))
 		{
+			result->first_section = Min(result->first_section, found->start);
 			/* before the first marker is either nothing or tern's up section */
 			if (!is_first || format == DBM_FORMAT_TERN)
 			{

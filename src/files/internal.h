@@ -75,7 +75,8 @@ typedef struct DbmFileName
 	const char *version;		/* NULL for a repeatable migration */
 	const char *name;
 	const char *dialect;		/* a database in the name of the file, or NULL */
-	const char *folder_dialect; /* the folder's name is a database's; or NULL */
+	const char *folder_dialect; /* the migrations' folder is named after this
+								 * database; or NULL */
 	bool		no_transaction;
 	bool		is_flat;		/* its format has no folders */
 	int			depth;			/* folders in the path */
@@ -101,6 +102,7 @@ typedef struct DbmFileText
 	bool		is_template;	/* of tern, which is not SQL yet */
 	bool		up_no_transaction;
 	bool		down_no_transaction;
+	int			first_section;	/* where its marker is, or the end */
 } DbmFileText;
 
 extern DbmFormat dbm_format_by_name(const char *name);
@@ -108,6 +110,14 @@ extern const char *dbm_format_name(DbmFormat format);
 extern const char *dbm_format_split(const char *text, int len, DbmFormat format,
 									DbmFileText *result, const char **hint);
 extern bool dbm_format_is_no_transaction(const char *text);
+
+/* What a file says about itself. */
+typedef struct DbmDirectives
+{
+	bool		online;			/* what is in it runs outside a transaction */
+	const char *name;			/* of the migration, or NULL */
+	Datum		environments;	/* text[], or 0 */
+} DbmDirectives;
 
 /* filesettings.c */
 
@@ -122,7 +132,10 @@ typedef struct DbmFile
 								 * as it was given if there is no content */
 	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	DbmFileName name;
+	DbmDirectives directives;
 	bool		no_transaction; /* what a file about other files says */
+	const char *wants_one;		/* its setting that wants a transaction, or
+								 * NULL */
 	bool		is_wanted;		/* its content is, which is missing */
 	DbmFileRow *row;			/* what is stored of it */
 } DbmFile;
@@ -170,7 +183,13 @@ extern void dbm_fileset_trouble(DbmFileSet *set, const DbmFile *file, int sqlerr
 								const char *message, const char *hint);
 extern void dbm_filesettings_find_owners(DbmFileSet *set);
 extern void dbm_filesettings_read(DbmFileSet *set);
-extern void dbm_filesettings_apply(DbmFileMigration *migration);
+extern void dbm_filesettings_apply(DbmFileMigration *migration, DbmFileSet *set);
+
+/* directive.c */
+
+extern void dbm_directives_take(DbmFileMigration *migration, DbmFile *file, int end,
+								DbmFileSet *set);
+extern bool dbm_directives_limit(const DbmExtension *ext, const char *id);
 
 /* filechoice.c */
 

@@ -336,6 +336,8 @@ take_known(DbmFileMigration *migration, const DbmFileRow *row)
 	migration->id = row->migration;
 	migration->outcome = "unchanged";
 	migration->detail = row->detail;
+	migration->registration.name = row->migration_name; /* a directive may have
+														 * it */
 	if (row->read_as)
 		migration->format = dbm_format_by_name(row->read_as);
 }

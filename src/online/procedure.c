@@ -28,7 +28,6 @@
 static void begin_call(DbmCall *call, FunctionCallInfo fcinfo, const char *procedure, int project_arg);
 static void check_direct(FunctionCallInfo fcinfo, const char *procedure);
 static void check_caller(const char *what);
-static int64 steps_argument(FunctionCallInfo fcinfo, bool null_is_all);
 static void version_argument(DbmCall *call, FunctionCallInfo fcinfo);
 static Datum finish_call(DbmCall *call, FunctionCallInfo fcinfo);
 static bool is_nothing_to_do(DbmCall *call);
@@ -52,7 +51,7 @@ dbmigrate_run(PG_FUNCTION_ARGS)
 	DbmCall		call = {.is_up = true};
 
 	begin_call(&call, fcinfo, "run", 3);
-	call.steps = steps_argument(fcinfo, true);
+	call.steps = dbm_count_argument(&call.run.ext, fcinfo, 0, ActivePortal->sourceText, true, "CALL migrate.run_to(");
 	call.without = dbm_array_argument(fcinfo, 7);
 	return finish_call(&call, fcinfo);
 }
@@ -77,7 +76,8 @@ dbmigrate_run_rollback(PG_FUNCTION_ARGS)
 
 	begin_call(&call, fcinfo, "run_rollback", 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	call.steps = steps_argument(fcinfo, false);
+	call.steps = dbm_count_argument(&call.run.ext, fcinfo, 0, ActivePortal->sourceText, false,
+									"CALL migrate.run_rollback_to(");
 	return finish_call(&call, fcinfo);
 }
 
@@ -153,28 +153,6 @@ check_caller(const char *what)
 	dbm_check_not_in_script(what);
 	PreventCommandDuringRecovery(what);
 	PreventCommandIfReadOnly(what);
-}
-
-static int64
-steps_argument(FunctionCallInfo fcinfo, bool null_is_all)
-{
-	if (PG_ARGISNULL(0))
-	{
-		if (null_is_all)
-			return DBM_ALL_STEPS;
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("steps must not be null"),
-				 errhint("To roll back everything: CALL migrate.run_rollback_to('0');")));
-	}
-	if (PG_GETARG_INT32(0) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1"),
-				 null_is_all ?
-				 errhint("Leave it out for all that is pending.") :
-				 errhint("Leave it out for the one applied last.")));
-	return PG_GETARG_INT32(0);
 }
 
 static void

@@ -20,32 +20,15 @@
 
 #include "run/run.h"
 
-/* One call of a function. */
-typedef struct Call
-{
-	DbmRun		run;
-	ReturnSetInfo *result;
-	MemoryContext context;		/* of one step */
-	bool		may_try_again;	/* nothing has happened in the transaction */
-	int			steps;			/* how many there will be */
-	int			begun;
-} Call;
-
-static void begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
+static void begin_call(DbmRunCall *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
 static bool is_nothing_done(void);
-static int64 steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
 								  const char *version, const char *without);
-static Datum version_argument(FunctionCallInfo fcinfo, int arg, const char **version);
-static void apply_pending(Call *call, int64 steps, Datum up_to, const char *version,
-						  const char *without);
-static void roll_back(Call *call, int64 steps, const char *version, Datum key);
-static void roll_back_list(Call *call, List *chosen);
-static void step(Call *call, const DbmMigration *migration, bool is_up);
+static void roll_back_list(DbmRunCall *call, List *chosen);
+static void step(DbmRunCall *call, const DbmMigration *migration, bool is_up);
 static void run_patiently(DbmRun *run, const DbmMigration *migration, DbmExecution *execution);
 static int	lock_timeout(void);
-static void put_result(ReturnSetInfo *result, const DbmMigration *migration, const char *action,
-					   const DbmExecution *execution);
+static void put_result(DbmRunCall *call);
 
 PG_FUNCTION_INFO_V1(dbmigrate_apply);
 PG_FUNCTION_INFO_V1(dbmigrate_apply_to);
@@ -57,10 +40,12 @@ PG_FUNCTION_INFO_V1(dbmigrate_redo);
 Datum
 dbmigrate_apply(PG_FUNCTION_ARGS)
 {
-	Call		call;
+	DbmRunCall	call;
+	int64		steps;
 
 	begin_call(&call, "migrate.apply()", fcinfo, 3);
-	apply_pending(&call, steps_argument(fcinfo, 0, true), (Datum) 0, NULL, dbm_array_argument(fcinfo, 4));
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), true, "SELECT * FROM migrate.apply_to(");
+	dbm_call_apply(&call, steps, NULL, dbm_array_argument(fcinfo, 4));
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -69,13 +54,11 @@ dbmigrate_apply(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_apply_to(PG_FUNCTION_ARGS)
 {
-	Call		call;
-	const char *version;
-	Datum		up_to;
+	DbmRunCall	call;
 
 	begin_call(&call, "migrate.apply_to()", fcinfo, 3);
-	up_to = version_argument(fcinfo, 0, &version);
-	apply_pending(&call, DBM_ALL_STEPS, up_to, version, dbm_array_argument(fcinfo, 4));
+	dbm_call_apply(&call, DBM_ALL_STEPS, dbm_required_argument(fcinfo, 0, "target_version"),
+				   dbm_array_argument(fcinfo, 4));
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -84,11 +67,13 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_rollback(PG_FUNCTION_ARGS)
 {
-	Call		call;
+	DbmRunCall	call;
+	int64		steps;
 
 	begin_call(&call, "migrate.rollback()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	roll_back(&call, steps_argument(fcinfo, 0, false), NULL, (Datum) 0);
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
+	dbm_call_roll_back(&call, steps, NULL);
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -97,15 +82,13 @@ dbmigrate_rollback(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 {
-	Call		call;
+	DbmRunCall	call;
 	const char *version;
-	Datum		key;
 
 	begin_call(&call, "migrate.rollback_to()", fcinfo, 4);
-	key = version_argument(fcinfo, 0, &version);
+	version = dbm_required_argument(fcinfo, 0, "target_version");
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	/* exactly 0 is everything; 0000 may be the version of a migration */
-	roll_back(&call, DBM_ALL_STEPS, strcmp(version, "0") == 0 ? NULL : version, key);
+	dbm_call_roll_back(&call, DBM_ALL_STEPS, version);
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -120,13 +103,13 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 {
 	const char *instead;
 	int64		steps;
-	Call		call;
+	DbmRunCall	call;
 	List	   *chosen;
 	ListCell   *lc;
 
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	steps = steps_argument(fcinfo, 0, false);
+	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
 	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL, NULL),
 					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL, NULL));
 	chosen = dbm_choose_applied(&call.run.ext, steps, NULL, (Datum) 0, instead);
@@ -150,24 +133,31 @@ dbmigrate_redo(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* What all calls begin with. */
+/* What the functions begin with that return a row for each migration. */
 static void
-begin_call(Call *call, const char *what, FunctionCallInfo fcinfo, int project_arg)
+begin_call(DbmRunCall *call, const char *what, FunctionCallInfo fcinfo, int project_arg)
+{
+	dbm_call_begin(call, what, dbm_text_argument(fcinfo, 1), dbm_text_argument(fcinfo, 2),
+				   dbm_text_argument(fcinfo, project_arg));
+	InitMaterializedSRF(fcinfo, 0);
+	call->result = (ReturnSetInfo *) fcinfo->resultinfo;
+}
+
+/* What all calls begin with; "what" is how messages call the function. */
+void
+dbm_call_begin(DbmRunCall *call, const char *what, const char *schema, const char *extra_search_path,
+			   const char *project)
 {
 	DbmRun	   *run = &call->run;
-	const char *schema;
 
-	memset(call, 0, sizeof(Call));
+	memset(call, 0, sizeof(DbmRunCall));
 	call->may_try_again = is_nothing_done();
 	dbm_check_caller(what);
 	(void) dbm_environment();	/* an error here is not one of a query of ours */
-	InitMaterializedSRF(fcinfo, 0);
-	call->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	call->context = AllocSetContextCreate(CurrentMemoryContext, "dbmigrate step", ALLOCSET_SMALL_SIZES);
-	schema = dbm_text_argument(fcinfo, 1);
-	run->search_path = dbm_target_search_path(schema, dbm_text_argument(fcinfo, 2));
+	run->search_path = dbm_target_search_path(schema, extra_search_path);
 	dbm_extension_open(&run->ext);
-	dbm_extension_use(&run->ext, schema, dbm_text_argument(fcinfo, project_arg));
+	dbm_extension_use(&run->ext, schema, project);
 	dbm_extension_check_project(&run->ext);
 	dbm_lost_schema_refuse_lost(&run->ext);
 }
@@ -177,36 +167,6 @@ static bool
 is_nothing_done(void)
 {
 	return !IsInTransactionBlock(true) && !TransactionIdIsValid(GetTopTransactionIdIfAny());
-}
-
-/* A count of at least 1, or DBM_ALL_STEPS. */
-static int64
-steps_argument(FunctionCallInfo fcinfo, int arg, bool null_is_all)
-{
-	if (PG_ARGISNULL(arg))
-	{
-		if (null_is_all)
-			return DBM_ALL_STEPS;
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("steps must not be null"),
-				 errhint("To roll back everything: SELECT * FROM migrate.rollback_to('0');")));
-	}
-	if (PG_GETARG_INT32(arg) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("steps must be at least 1"),
-				 null_is_all ?
-				 errhint("Leave it out for all that is pending.") :
-				 errhint("Leave it out for the one applied last.")));
-	return PG_GETARG_INT32(arg);
-}
-
-static Datum
-version_argument(FunctionCallInfo fcinfo, int arg, const char **version)
-{
-	*version = dbm_required_argument(fcinfo, arg, "target_version");
-	return PointerGetDatum(dbm_version_parse(*version));
 }
 
 /*
@@ -230,10 +190,11 @@ procedure_call(const DbmExtension *ext, const char *procedure, int64 steps, cons
 }
 
 /* Apply what is pending: the next few, or those up to a version, or all; but for some. */
-static void
-apply_pending(Call *call, int64 steps, Datum up_to, const char *version, const char *without)
+void
+dbm_call_apply(DbmRunCall *call, int64 steps, const char *version, const char *without)
 {
 	const DbmExtension *ext = &call->run.ext;
+	Datum		up_to = version ? PointerGetDatum(dbm_version_parse(version)) : (Datum) 0;
 	const char *instead = procedure_call(ext, version ? "run_to" : "run", steps, version, without);
 	DbmMigration *target = NULL;
 	List	   *chosen;
@@ -270,14 +231,15 @@ apply_pending(Call *call, int64 steps, Datum up_to, const char *version, const c
 		dbm_notice_skipped(ext, up_to);
 }
 
-/* Roll back the last few, or what was applied after a version. */
-static void
-roll_back(Call *call, int64 steps, const char *version, Datum key)
+/* Roll back the last few, or what was applied after a version; exactly "0" is everything. */
+void
+dbm_call_roll_back(DbmRunCall *call, int64 steps, const char *version)
 {
 	const DbmExtension *ext = &call->run.ext;
-	const char *instead = procedure_call(ext, steps == DBM_ALL_STEPS ? "run_rollback_to" : "run_rollback",
-										 steps, version ? version : "0", NULL);
-	List	   *chosen = dbm_choose_applied(ext, steps, version, key, instead);
+	const char *instead = procedure_call(ext, version ? "run_rollback_to" : "run_rollback", steps, version, NULL);
+	Datum		key = version ? PointerGetDatum(dbm_version_parse(version)) : (Datum) 0;
+	bool		is_all = version && strcmp(version, "0") == 0;	/* 0000 may be one */
+	List	   *chosen = dbm_choose_applied(ext, steps, is_all ? NULL : version, key, instead);
 
 	if (chosen == NIL)
 		return;
@@ -289,7 +251,7 @@ roll_back(Call *call, int64 steps, const char *version, Datum key)
 }
 
 static void
-roll_back_list(Call *call, List *chosen)
+roll_back_list(DbmRunCall *call, List *chosen)
 {
 	ListCell   *lc;
 
@@ -300,25 +262,33 @@ roll_back_list(Call *call, List *chosen)
 
 /* One script, and what is told about it. */
 static void
-step(Call *call, const DbmMigration *migration, bool is_up)
+step(DbmRunCall *call, const DbmMigration *migration, bool is_up)
 {
 	DbmLabel	label = {DBM_MIGRATION_REF(migration), migration->name, is_up};
-	DbmExecution execution;
 	MemoryContext caller = MemoryContextSwitchTo(call->context);
 
-	dbm_activity_migration(call->run.number, call->run.ext.project, ++call->begun, call->steps);
+	dbm_activity_migration(call->run.number, call->run.ext.project, (int) call->done + 1, call->steps);
+	call->migration = migration;
+	call->is_up = is_up;
+	memset(&call->execution, 0, sizeof(DbmExecution));
 	if (is_up && call->may_try_again && dbm_retries > 0)
-		run_patiently(&call->run, migration, &execution);
+		run_patiently(&call->run, migration, &call->execution);
 	else
-		dbm_run_step(&call->run, migration, is_up, &execution);
+		dbm_run_step(&call->run, migration, is_up, &call->execution);
 	call->may_try_again = false;
-	put_result(call->result, migration, is_up ? "apply" : "rollback", &execution);
+	if (call->result)
+		put_result(call);
+	if (call->json)
+		dbm_json_add_step(call, true);
 	if (dbm_progress)
 		dbm_progress_notice(migration, is_up);
-	if (is_up && execution.statements == 0)
+	if (is_up && call->execution.statements == 0)
 		ereport(NOTICE,
 				(errmsg("%s contains no statement, nothing was run", dbm_label_text(&label)),
 				 errhidecontext(true)));
+	call->done++;
+	call->last = migration;
+	call->migration = NULL;
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(call->context);
@@ -364,16 +334,16 @@ lock_timeout(void)
 }
 
 static void
-put_result(ReturnSetInfo *result, const DbmMigration *migration, const char *action,
-		   const DbmExecution *execution)
+put_result(DbmRunCall *call)
 {
+	const DbmExecution *execution = &call->execution;
 	DbmRow		row = {0};
 
-	dbm_row_add_text(&row, migration->version);
-	dbm_row_add_text(&row, migration->name);
-	dbm_row_add_text(&row, action);
+	dbm_row_add_text(&row, call->migration->version);
+	dbm_row_add_text(&row, call->migration->name);
+	dbm_row_add_text(&row, call->is_up ? "apply" : "rollback");
 	dbm_row_add(&row, Int64GetDatum(execution->statements), false);
 	dbm_row_add(&row, Int64GetDatum(execution->rows), false);
 	dbm_row_add(&row, dbm_interval(execution->duration), false);
-	dbm_row_put(&row, result);
+	dbm_row_put(&row, call->result);
 }

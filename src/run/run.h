@@ -74,4 +74,37 @@ extern List *dbm_choose_pending(const DbmExtension *ext, int64 steps, Datum up_t
 extern List *dbm_choose_applied(const DbmExtension *ext, int64 steps, const char *version,
 								Datum key, const char *instead);
 
+/* count.c */
+
+extern int64 dbm_count_argument(const DbmExtension *ext, FunctionCallInfo fcinfo, int arg,
+								const char *source, bool null_is_all, const char *to);
+extern const char *dbm_count_source(FunctionCallInfo fcinfo);
+
+/* apply.c */
+
+/* One call of a function, in the caller's transaction. */
+typedef struct DbmRunCall
+{
+	DbmRun		run;
+	ReturnSetInfo *result;		/* gets a row for each migration; or NULL */
+	StringInfo	json;			/* gets an object for each; or NULL */
+	const DbmMigration *migration;	/* the one that is run; or NULL */
+	const DbmMigration *last;	/* the one before it */
+	bool		is_up;
+	DbmExecution execution;		/* of what is run, or was run last */
+	int64		done;
+	int			steps;			/* how many there will be */
+	bool		may_try_again;	/* nothing has happened in the transaction */
+	MemoryContext context;		/* of one step */
+} DbmRunCall;
+
+extern void dbm_call_begin(DbmRunCall *call, const char *what, const char *schema,
+						   const char *extra_search_path, const char *project);
+extern void dbm_call_apply(DbmRunCall *call, int64 steps, const char *version, const char *without);
+extern void dbm_call_roll_back(DbmRunCall *call, int64 steps, const char *version);
+
+/* json.c */
+
+extern void dbm_json_add_step(DbmRunCall *call, bool success);
+
 #endif							/* DBMIGRATE_RUN_H */

@@ -32,10 +32,17 @@ enum
 	COL_NAME = 1, COL_SHA256, COL_MIGRATION, COL_READ_AS, COL_DETAIL, COL_READING, COL_READ_BY, COL_REGISTERED
 };
 
+/* A migration: its name, and the hash of the rest. */
+typedef struct Registered
+{
+	const char *name;
+	int64		hash;
+} Registered;
+
 static SPIPlanPtr plan_all = NULL;
 static SPIPlanPtr plan_registered = NULL;
 
-static HTAB *registered_hashes(const DbmExtension *ext);
+static HTAB *registered_migrations(const DbmExtension *ext);
 static const uint8 *hash_column(uint64 row, int number);
 static Datum text_array(DbmFileRow *const *rows, int nrows, int number);
 
@@ -53,7 +60,7 @@ dbm_files_reader(void)
 DbmFileRow *
 dbm_files_all(const DbmExtension *ext, const char *format, int *count)
 {
-	HTAB	   *registered = registered_hashes(ext);
+	HTAB	   *migrations = registered_migrations(ext);
 	DbmParams	params = {0};
 	DbmFileRow *rows;
 
@@ -69,7 +76,7 @@ dbm_files_all(const DbmExtension *ext, const char *format, int *count)
 	rows = palloc_extended(Max(*count, 1) * sizeof(DbmFileRow), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < *count; i++)
 	{
-		const int64 *hash;
+		const Registered *registered;
 
 		rows[i].name = dbm_column_string(i, COL_NAME);
 		rows[i].sha256 = hash_column(i, COL_SHA256);
@@ -78,41 +85,44 @@ dbm_files_all(const DbmExtension *ext, const char *format, int *count)
 		rows[i].detail = dbm_column_string(i, COL_DETAIL);
 		rows[i].reading = hash_column(i, COL_READING);
 		rows[i].read_by = dbm_column_string(i, COL_READ_BY);
-		hash = rows[i].migration ? dbm_names_get(registered, rows[i].migration) : NULL;
-		rows[i].is_current = rows[i].migration == NULL || (hash && *hash == dbm_column_int(i, COL_REGISTERED, ~*hash));
+		registered = rows[i].migration ? dbm_names_get(migrations, rows[i].migration) : NULL;
+		rows[i].is_current = rows[i].migration == NULL ||
+			(registered && registered->hash == dbm_column_int(i, COL_REGISTERED, ~registered->hash));
+		rows[i].migration_name = registered ? registered->name : NULL;
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return rows;
 }
 
 /*
- * What is registered of each migration of the project, as a hash.  Brought
- * together with the files here: without statistics the planner would go through
- * all of one for each of the other.
+ * What is registered of each migration of the project.  Brought together with
+ * the files here: without statistics the planner would go through all of one for
+ * each of the other.
  */
 static HTAB *
-registered_hashes(const DbmExtension *ext)
+registered_migrations(const DbmExtension *ext)
 {
 	DbmParams	params = {0};
-	HTAB	   *names;
+	HTAB	   *migrations;
 	int			count;
-	int64	   *hashes;
+	Registered *all;
 
 	dbm_param_text(&params, ext->project);
 	dbm_query_saved(ext, &plan_registered,
-					"SELECT m.id, " REGISTERED_HASH " FROM migrate.migration m"
+					"SELECT m.id, m.name, " REGISTERED_HASH " FROM migrate.migration m"
 					" WHERE m.project OPERATOR(pg_catalog.=) $1",
 					&params, SPI_OK_SELECT);
 	count = (int) SPI_processed;
-	names = dbm_names_create(count);
-	hashes = palloc_extended(Max(count, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	migrations = dbm_names_create(count);
+	all = palloc_extended(Max(count, 1) * sizeof(Registered), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < count; i++)
 	{
-		hashes[i] = dbm_column_int(i, 2, 0);
-		dbm_names_put(names, dbm_column_string(i, 1), &hashes[i]);
+		all[i].name = dbm_column_string(i, 2);
+		all[i].hash = dbm_column_int(i, 3, 0);
+		dbm_names_put(migrations, dbm_column_string(i, 1), &all[i]);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	return names;
+	return migrations;
 }
 
 /* Does the row still say what reading the file would? */

@@ -270,6 +270,7 @@ typedef struct DbmFileRow
 								 * from, with its main file; or NULL */
 	const char *read_by;
 	bool		is_current;		/* what is registered has not changed since */
+	const char *migration_name; /* as it is registered; or NULL */
 } DbmFileRow;
 
 extern const char *dbm_files_reader(void);

@@ -33,6 +33,7 @@ my @runs = (
 	q{SELECT * FROM migrate.apply()},
 	q{SELECT * FROM migrate.apply_to('3')},
 	q{SELECT migrate.apply_json()},
+	q{SELECT migrate.rollback_json()},
 	q{SELECT * FROM migrate.rollback()},
 	q{SELECT * FROM migrate.rollback_to('0')},
 	q{SELECT * FROM migrate.redo()},
@@ -420,7 +421,7 @@ my @states = (
 		calls => [
 			q{SELECT FROM migrate.apply(1, 'tenant')},
 			q{SELECT FROM migrate.apply_to('2', schema => 'tenant', extra_search_path => 'play, hostile')},
-			q{SELECT migrate.apply_json('tenant')},
+			q{SELECT migrate.apply_json(schema => 'tenant')},
 			q{SELECT * FROM migrate.status('tenant')},
 			q{SELECT migrate.check_target('tenant', '')},
 			q{SELECT * FROM migrate.pending('tenant')},

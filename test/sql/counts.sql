@@ -17,6 +17,21 @@ SELECT version FROM migrate.rollback('014');
 SELECT version FROM migrate.redo('013');
 SELECT version FROM migrate.rollback('099');
 SELECT version FROM migrate.apply(4, schema => 'count_s', project => 'second');
+-- a count that is written as one; and a version, where that is to be seen
+SELECT migrate.rollback(steps => '03', schema => 'count_s', project => 'second');
+SELECT version FROM migrate.rollback(003, schema => 'count_s', project => 'second');
+SELECT version FROM migrate.redo('0003', schema => 'count_s', project => 'second');
+SELECT version FROM migrate.apply(steps => '008', schema => 'count_s', project => 'second');
+CALL migrate.run('002', schema => 'count_s', project => 'second');
+CALL migrate.run_rollback(steps => 02, schema => 'count_s', project => 'second');
+DO $$ BEGIN PERFORM migrate.rollback('03', schema => 'count_s', project => 'second'); END $$;
+PREPARE count_back(int) AS SELECT version FROM migrate.rollback($1, schema => 'count_s', project => 'second');
+EXECUTE count_back('02');
+SELECT version FROM migrate.rollback('1', schema => 'count_s', project => 'second');
+SELECT version FROM migrate.rollback(0 + 01, schema => 'count_s', project => 'second');
+CREATE FUNCTION pg_temp.back() RETURNS SETOF text LANGUAGE sql AS $$ SELECT version FROM migrate.rollback(1, schema => 'count_s', project => 'second') $$;
+SELECT '01' AS "01", b FROM pg_temp.back() b WHERE '01' = '01';
+SELECT count(*) FROM migrate.apply(4, schema => 'count_s', project => 'second');
 SELECT version FROM migrate.rollback('15', schema => 'count_s', project => 'second');
 SELECT count(*) FROM migrate.rollback(12);
 

@@ -146,6 +146,12 @@ SELECT * FROM steps('numbers',
   '{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1"}',
   '{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1"}',
   '{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "-- +migrate Up\nSELECT 1", "5-c.sql": "-- +migrate Up\nSELECT 3"}');
+-- what a file says about itself
+SELECT version, name, result, detail FROM migrate.add_files('{"1_a.sql": "-- dbmigrate: name=better environments=test\nSELECT 1"}', project => 'said');
+SELECT version, name, result, detail FROM migrate.add_files(hashes('{"1_a.sql": "-- dbmigrate: name=better environments=test\nSELECT 1"}'), project => 'said');
+SELECT version, name, state, detail FROM migrate.compare('{"1_a.sql": "-- dbmigrate: name=better environments=test\nSELECT 1"}', project => 'said');
+SELECT version, name, result, detail FROM migrate.add_files('{"1_a.sql": "SELECT 1"}', project => 'said');
+SELECT version, name, result, detail FROM migrate.add_files(hashes('{"1_a.sql": "SELECT 1"}'), project => 'said');
 -- one that was known is another's double now
 SELECT migrate.add_files('{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-a.sql": "SELECT 1"}', project => 'numbers');
 SELECT migrate.add_files(hashes('{"5-b.sql": "-- +migrate Up\nSELECT 2", "5-c.sql": "-- +migrate Up\nSELECT 3"}')

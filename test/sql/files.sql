@@ -91,6 +91,17 @@ SELECT * FROM show('{
   "001_a.down.sql": "SELECT -1", "002_b.up.sql": "all", "002_b.postgres.autocommit.up.sql": "SELECT 2",
   "003_c.mysql.up.sql": "x", "003_c.down.sql": "y"}');
 SELECT * FROM show('{"postgres/001_a.sql": "SELECT 1", "mysql/001_a.sql": "x"}');
+-- so are folders that hold a folder for each migration, or up and down
+SELECT id, name, format, up, down, detail FROM show('{
+  "migrations/mysql/2018-01-14-171611_tables/up.sql": "x", "migrations/mysql/2018-01-14-171611_tables/down.sql": "x",
+  "migrations/mysql/2018-01-14-171611_tables/metadata.toml": "run_in_transaction = x",
+  "migrations/sqlite/2018-01-14-171611_tables/up.sql": "x", "migrations/sqlite/2018-02-17-205753_more/up.sql": "x", "migrations/sqlite/more/up.sql": "x",
+  "migrations/postgresql/2019-09-12-100000_tables/up.sql": "SELECT 1", "migrations/postgresql/2019-09-12-100000_tables/down.sql": "SELECT -1",
+  "migrations/postgresql/2019-09-16-150000_more/up.sql": "SELECT 2", "migrations/postgresql/2019-09-16-150000_more/down.sql": "SELECT -2"}');
+SELECT id, name, format, up, down, detail FROM show('{"pg/up/001_a.sql": "SELECT 1", "pg/down/001_a.sql": "SELECT -1", "mysql/up/001_a.sql": "x", "mysql/down/001_a.sql": "x"}');
+SELECT id, name, format, up, down, detail FROM show('{"pg/20231106120000_a/migration.sql": "SELECT 1", "sqlite/20231106120000_a/migration.sql": "x"}', 'prisma');
+-- a migration may be called like a database
+SELECT id, name, format, up, down, detail FROM show('{"001_mysql/up.sql": "SELECT 1", "002_postgres/up.sql": "SELECT 2"}');
 SELECT * FROM show('{"oracle/001_a.sql": "SELECT 1"}');
 
 -- folders: up and down; diesel; Prisma; others are not looked into

@@ -28,7 +28,7 @@ SELECT * FROM migrate.apply_to('10', schema => 't2');
 SELECT * FROM migrate.rollback(schema => 't2');
 SELECT * FROM migrate.rollback_to('0', schema => 't2');
 SELECT * FROM migrate.redo(schema => 't2');
-SELECT migrate.apply_json('t2');
+SELECT migrate.apply_json(schema => 't2');
 -- also with more to do
 SELECT migrate.add('11', 'y', 'CREATE TABLE uu (i int)', 'DROP TABLE uu');
 SELECT * FROM migrate.apply(schema => 't2');

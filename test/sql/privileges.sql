@@ -21,7 +21,8 @@ GRANT EXECUTE ON FUNCTION migrate.status, migrate.pending, migrate.version, migr
     TO regress_dbmigrate_reader, regress_dbmigrate_deployer, regress_dbmigrate_author;
 GRANT SELECT ON migrate.schema_migrations TO regress_dbmigrate_reader;
 GRANT EXECUTE ON FUNCTION migrate.add, migrate.add_file, migrate.add_files, migrate.create, migrate.remove TO regress_dbmigrate_author;
-GRANT EXECUTE ON FUNCTION migrate.apply, migrate.apply_to, migrate.apply_json, migrate.rollback, migrate.rollback_to, migrate.redo
+GRANT EXECUTE ON FUNCTION migrate.apply, migrate.apply_to, migrate.apply_json, migrate.rollback, migrate.rollback_to, migrate.rollback_json,
+    migrate.redo
     TO regress_dbmigrate_deployer;
 
 RESET client_min_messages;

@@ -37,7 +37,7 @@ SELECT regexp_replace(search_path::text, 'pg_temp_\d+', 'pg_temp') AS path FROM 
 SELECT version, action FROM migrate.redo(2, schema => 'tenant_1', extra_search_path => 'shared');
 SELECT version, action FROM migrate.rollback_to('0', schema => 'tenant_1');
 SELECT version, state FROM migrate.status('Tenant 2');
-SELECT (migrate.apply_json('tenant_1', 'shared'))->>'message';
+SELECT (migrate.apply_json(schema => 'tenant_1', extra_search_path => 'shared'))->>'message';
 
 -- the schema must be there, usable, and a place for migrations
 SELECT * FROM migrate.apply(schema => 'tenant_3');

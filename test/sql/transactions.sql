@@ -124,6 +124,7 @@ END $$;
 SELECT pg_temp.try(c), c FROM unnest(ARRAY[
     'SELECT * FROM migrate.apply()', 'SELECT * FROM migrate.apply_to(''4'')', 'SELECT * FROM migrate.rollback()',
     'SELECT * FROM migrate.rollback_to(''1'')', 'SELECT * FROM migrate.redo()', 'SELECT migrate.apply_json()',
+    'SELECT migrate.rollback_json(errors_as_data => true)',
     'SELECT migrate.add(''9'', ''x'', ''SELECT 1'')', 'SELECT migrate.create(''x'', ''SELECT 1'')',
     'SELECT migrate.approve(''1'')', 'SELECT migrate.amend(''1'', NULL, NULL, ''x'')', 'SELECT migrate.remove(''4'')',
     'SELECT migrate.mark_applied(''4'', ''x'')', 'SELECT migrate.mark_pending(''1'', ''x'')', 'SELECT migrate.baseline(''9'')',

@@ -114,6 +114,7 @@ my @changes = (
 	q{SELECT * FROM migrate.rollback_to('0')},
 	'SELECT * FROM migrate.redo()',
 	'SELECT migrate.apply_json()',
+	'SELECT migrate.rollback_json()',
 	q{SELECT migrate.add('005', 'new', 'SELECT 1')},
 	q{SELECT migrate.add('003', 'changed', 'SELECT 1')},
 	q{SELECT migrate.add_files('{"1_a.sql": "SELECT 1"}', project => 'filed')},

@@ -42,6 +42,7 @@ function remove: author EXECUTE
 function require: reader EXECUTE
 function resume: -
 function rollback: deployer EXECUTE
+function rollback_json: deployer EXECUTE
 function rollback_to: deployer EXECUTE
 function run: deployer EXECUTE
 function run_rollback: deployer EXECUTE

@@ -1,8 +1,9 @@
-# The examples, as their README files say: an npm project with npm's own
-# packages, the entry-point of a container, three environments.
+# The examples, as their README files say: npm projects with npm's own
+# packages, the roles that PostgREST needs, the entry-point of a container,
+# three environments.
 #
 # DBMIGRATE_TEST_NPM=required makes a missing npm or package registry a
-# failure; otherwise the npm project is skipped then.
+# failure; otherwise the npm projects are skipped then.
 
 use strict;
 use warnings FATAL => 'all';
@@ -107,16 +108,17 @@ sub wait_until
 }
 
 #
-# The npm project
+# The npm projects
 #
 
-# Why the npm project cannot be tested here, or nothing if it was.
+# Why an npm project cannot be tested here, or nothing if it was.
 sub test_npm
 {
+	my ($name, $tests) = @_;
 	my @missing = grep { !in_path($_) } qw(node npm);
 	return join(' and ', @missing) . ' not installed' if @missing;
 
-	my $project = copy_of("$examples/npm", 'npm project');
+	my $project = copy_of("$examples/$name", "$name project");
 	my %environment = (
 		DATABASE_URL => url('administrator', 'postgres'),
 		npm_config_cache => "$folder/npm-cache",
@@ -127,31 +129,91 @@ sub test_npm
 	my ($code, $out, $err) =
 	  run_program([qw(npm ci --no-audit --no-fund --ignore-scripts)], \%environment, $project);
 	return "npm ci failed: $err" if $code ne '0';
-	pass('npm ci');
+	pass("$name: npm ci");
 	($code, $out, $err) = run_program([qw(npm test -- --test-reporter=tap)], \%environment, $project);
-	is($code, 0, 'npm test: exit code') or diag "$out$err";
-	like($out, qr/^# pass 9$/m, 'npm test: all of its tests ran');
-	like($out, qr/^# fail 0$/m, 'npm test: none failed');
-	is(sql('postgres', "SELECT count(*) FROM pg_database WHERE datname LIKE 'library%'"),
-		0, 'npm test: its database is gone');
+	is($code, 0, "$name, npm test: exit code") or diag "$out$err";
+	like($out, qr/^# pass $tests$/m, "$name, npm test: all of its tests ran");
+	like($out, qr/^# fail 0$/m, "$name, npm test: none failed");
+	is(sql('postgres', "SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_test\\_%'"),
+		0, "$name, npm test: its database is gone");
 	return;
 }
 
-unlike(slurp_file("$examples/npm/package-lock.json"), qr/"resolved"/, 'the lock file names no package host');
-SKIP:
+for my $project ([ 'npm', 10 ], [ 'http', 8 ])
 {
-	my $reason = test_npm() or last;
+	my ($name, $tests) = @$project;
 
-	if (($ENV{DBMIGRATE_TEST_NPM} // '') eq 'required')
+	unlike(slurp_file("$examples/$name/package-lock.json"), qr/"resolved"/, "$name: the lock file names no package host");
+  SKIP:
 	{
-		fail('the npm project can be tested');
-		diag $reason;
-		last;
+		my $reason = test_npm($name, $tests) or last;
+
+		if (($ENV{DBMIGRATE_TEST_NPM} // '') eq 'required')
+		{
+			fail("$name: the project can be tested");
+			diag $reason;
+			last;
+		}
+		diag "$name: the project is not tested: $reason";
+		skip "$name: " . (split /\n/, $reason)[0], 1;
 	}
-	diag "the npm project is not tested: $reason";
-	skip 'the npm project: ' . (split /\n/, $reason)[0], 1;
+	ok(!-e "$examples/$name/node_modules", "$name: nothing is left in the source tree");
 }
-ok(!-e "$examples/npm/node_modules", 'nothing is left in the source tree');
+
+#
+# PostgREST: the roles it becomes, and what it calls as them
+#
+
+sql('postgres', 'CREATE DATABASE rest');
+sql('postgres', q{CREATE ROLE authenticator LOGIN NOINHERIT});
+sql('rest', 'CREATE EXTENSION dbmigrate');
+{
+	my ($code, $out, $err) = run_program([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-f', "$examples/http/postgrest.sql" ],
+		{ PGHOST => $node->host, PGPORT => $port, PGDATABASE => 'rest', PGUSER => 'administrator' }, $folder);
+	is($code, 0, 'postgrest.sql') or diag $err;
+}
+sql('rest', q{SELECT migrate.add('1', 'books', 'CREATE TABLE books (title text)', 'DROP TABLE books')});
+sql('rest', q{SELECT migrate.add('2', 'fails', 'SELECT 1; SELECT 1 / 0', '')});
+
+# As PostgREST does it: one transaction, the role of the token, the schema that
+# it serves first in the search_path.  The answer and its status, or SQLSTATE.
+sub rpc
+{
+	my ($role, $call, $access) = @_;
+	my ($code, $out, $err) = $node->psql('rest',
+		'BEGIN ISOLATION LEVEL READ COMMITTED ' . ($access // 'READ WRITE') . ";\n"
+		  . "SELECT set_config('search_path', 'api, public', true), set_config('role', '$role', true);\n"
+		  . "WITH s AS (SELECT c FROM (SELECT api.$call AS c) AS t) SELECT c::text FROM s;\n"
+		  . "SELECT format('status %s', current_setting('response.status', true));\nCOMMIT;",
+		extra_params => [ '-U', 'authenticator', '-v', 'VERBOSITY=verbose' ]);
+	return $err =~ /ERROR:  (\w{5}):/ ? $1 : $out =~ s/\A.*?^(?=\{)//msr;
+}
+
+like(rpc('migration_viewer', 'migrations()', 'READ ONLY'),
+	qr/"pendingMigrations": \["1_books", "2_fails"\]/, 'the viewer: GET /rpc/migrations');
+is(rpc('migration_viewer', 'apply_migrations()'), '42501', 'the viewer may not apply');
+is(rpc('migration_viewer', 'rollback_migrations()'), '42501', 'the viewer may not roll back');
+is(rpc('authenticator', 'migrations()'), '42501', 'PostgREST itself may not look');
+like(rpc('migrator', 'apply_migrations(steps => 1)'),
+	qr/"1 migration applied".*"1_books".*^status $/ms, 'the migrator: POST /rpc/apply_migrations');
+is(sql('rest', q{SELECT schemaname, tableowner FROM pg_tables WHERE tablename = 'books'}), 'public|migrator', 'the tables are its own, in public');
+like(rpc('migrator', 'apply_migrations()'),
+	qr/"line": 1.*"success": false.*"sqlstate": "22012".*"migration": "2_fails", "statement": 2.*^status 500$/ms, 'a migration fails: 500');
+like(rpc('migrator', q{apply_migrations(to_version => '9')}), qr/"sqlstate": "42704".*^status 404$/ms, 'no such version: 404');
+like(rpc('migrator', 'rollback_migrations(steps => 9)'), qr/"sqlstate": "22023".*^status 400$/ms, 'too many steps: 400');
+{
+	my $other = $node->background_psql('rest');
+	$other->query_safe('BEGIN; SET LOCAL dbmigrate.progress = off; SELECT count(*) FROM migrate.rollback()');
+	sql('rest', q{ALTER DATABASE rest SET dbmigrate.lock_wait = '100ms'});
+	like(rpc('migrator', 'rollback_migrations()'), qr/"sqlstate": "55P03".*^status 409$/ms, 'another run: 409');
+	$other->query_safe('ROLLBACK');
+	$other->quit;
+}
+sql('rest', q{ALTER DATABASE rest SET dbmigrate.environment = 'production'});
+like(rpc('migrator', q{rollback_migrations(to_version => '0')}), qr/"sqlstate": "55000".*^status 409$/ms, 'production: 409 without a confirmation');
+like(rpc('migrator', q{rollback_migrations(to_version => '0', confirm => 'rest')}),
+	qr/"1_books".*"direction": "down".*^status $/ms, 'the migrator: POST /rpc/rollback_migrations');
+like(rpc('migrator', 'migrations()', 'READ ONLY'), qr/"lastMigration": null/, 'the migrator may look, too');
 
 #
 # The entry-point of a container
@@ -411,17 +473,20 @@ for my $expected ([ 'development', 'http://localhost:8080/pretend-to-pay', 3 ],
 	like($err, qr/^deploy: $environment is up to date$/m, "$environment, again: nothing to do");
 	is(sql("shop_$environment", 'SELECT value FROM settings'), $service, "$environment: its own value");
 	is(sql("shop_$environment", 'SELECT count(*) FROM customers'), $customers, "$environment: its own rows");
+	is(sql("shop_$environment", q{SELECT state FROM migrate.status() WHERE version = '004'}),
+		$environment eq 'production' ? 'skipped' : 'applied',
+		"$environment: what the file limits itself to");
 }
 
-put("$shop/migrations/004_fails.sql", 'SELECT 1 / 0;');
+put("$shop/migrations/005_fails.sql", 'SELECT 1 / 0;');
 ($code, $out, $err) = deploy({}, 'production', '--yes');
 is($code, 1, 'a migration fails: exit code');
 like($err, qr/division by zero/, 'a migration fails: message');
 unlike($err, qr/up to date/, 'a migration fails: no success');
-put("$shop/migrations/004_fails.sql", 'SELECT 1;');
+put("$shop/migrations/005_fails.sql", 'SELECT 1;');
 ($code, $out, $err) = deploy({}, 'production', '--yes');
 is($code, 0, 'mended: exit code') or diag $err;
-is(sql('shop_production', 'SELECT migrate.version()'), '004', 'mended: applied');
+is(sql('shop_production', 'SELECT migrate.version()'), '005', 'mended: applied');
 
 # Where nothing says what the database is
 sql('postgres', 'ALTER DATABASE shop_staging RESET dbmigrate.environment');

@@ -115,6 +115,41 @@ test('migrate:up applies all, then the application starts and answers', async ()
   assert.match(npm('migrate:up').out, /nothing to apply/);
 });
 
+test('seed: in development only, and again when the file has changed', async () => {
+  const titles = async () => (await inDatabase('SELECT title FROM books ORDER BY title')).map((row) => row.title);
+  const before = await titles();
+  assert.equal(npm('seed').code, 0);
+  assert.deepEqual(await titles(), before, 'nobody said that this is a development database');
+
+  await inDatabase(`ALTER DATABASE ${database} SET dbmigrate.environment = 'development'`);
+  const { code, out, err } = npm('seed');
+  assert.equal(code, 0, err);
+  assert.match(out, /R__sample_books|sample_books/);
+  const seeded = await titles();
+  assert.equal(seeded.length, before.length + 2);
+  assert.ok(seeded.includes('Gösta Berlings saga'));
+  assert.match(npm('seed').out, /nothing to apply/);
+
+  const seeds = mkdtempSync(join(tmpdir(), 'library-seeds-'));
+  try {
+    const file = 'R__sample_books.sql';
+    const text = readFileSync(join(project, 'seeds', file), 'utf8');
+    writeFileSync(join(seeds, file), text.replace('Gösta Berlings saga', 'Jerusalem'));
+    const changed = npm('seed', '--dir', seeds);
+    assert.equal(changed.code, 0, changed.err);
+    assert.ok((await titles()).includes('Jerusalem'));
+  } finally {
+    rmSync(seeds, { recursive: true });
+  }
+  // the seeds are not in the way of the migrations
+  assert.match(npm('migrate:status').out, /4 applied, 0 pending/);
+  const { address, stop } = await start();
+  assert.ok(address);
+  await stop();
+  await inDatabase(`ALTER DATABASE ${database} RESET dbmigrate.environment`);
+  await inDatabase("DELETE FROM books WHERE title IN ('Gösta Berlings saga', 'Jerusalem', 'Memórias Póstumas de Brás Cubas')");
+});
+
 test('migrate:down takes the last one back, then the application does not start', async () => {
   const { code, out, err } = npm('migrate:down');
   assert.equal(code, 0, err);
