@@ -882,16 +882,16 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     WITH known AS (
         SELECT CASE WHEN s.version IS NULL THEN s.id ELSE concat_ws('_', s.version, nullif(s.name, '')) END AS name,
-               s.state, s.version_key, s.to_run,
-               NOT s.to_run AND s.state NOT IN ('running', 'interrupted', 'failed') AS is_applied,
-               -- as migrate.version() has it
-               s.version_key IS NOT NULL AND s."position" IS NOT NULL AS counts
+               s.state, s.version_key, s."position", s.to_run,
+               NOT s.to_run AND s.state NOT IN ('running', 'interrupted', 'failed') AS is_applied
           FROM migrate.state(coalesce($1, ''), coalesce($2, '')) s
          WHERE s.state NOT IN ('skipped', 'superseded') AND migrate.check_target($1, $2)
     ), facts AS (
         SELECT coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.is_applied), '[]') AS applied,
                coalesce(jsonb_agg(k.name ORDER BY k.version_key, k.name) FILTER (WHERE k.to_run), '[]') AS pending,
-               (array_agg(k.name ORDER BY k.version_key DESC) FILTER (WHERE k.counts))[1] AS last,
+               -- as migrate.version() has it
+               (array_agg(k.name ORDER BY k.version_key DESC)
+                FILTER (WHERE k.is_applied AND k.version_key IS NOT NULL AND k."position" IS NOT NULL))[1] AS last,
                count(*) FILTER (WHERE k.to_run) AS npending,
                count(*) FILTER (WHERE NOT k.to_run AND k.state NOT IN ('applied', 'missing')) AS nodd
           FROM known k
