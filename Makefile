@@ -12,7 +12,6 @@ OBJS = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir
 OUR_HEADERS = $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 DATA = $(wildcard sql/dbmigrate--*.sql)
-SCRIPTS = bin/dbmigrate
 
 REGRESS       ?= $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=$(srcdir)/test
@@ -30,6 +29,17 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+# The command is a program of its own, built against the libpq of that server.
+CLIENT_SETTINGS = CC='$(CC)' LIBPQ_CPPFLAGS='-I$(includedir)' LIBPQ_LIBS='-L$(libdir) -lpq' \
+	BINDIR='$(bindir)' DATADIR='$(shell $(PG_CONFIG) --docdir | sed 's,/doc/[^/]*$$,,; s,/doc$$,,')'
+all: client
+install: install-client
+uninstall: uninstall-client
+clean distclean maintainer-clean: clean-client
+install-client: client
+install-client uninstall-client clean-client:
+	$(MAKE) -C $(or $(srcdir),.)/client $(CLIENT_SETTINGS) $(@:-client=)
+.PHONY: install-client uninstall-client clean-client
 else
 # Without a server's build files only the last targets work: they install them.
 all install installcheck:
@@ -39,6 +49,11 @@ all install installcheck:
 endif
 
 $(OBJS): $(OUR_HEADERS) dbmigrate.control
+
+# The command alone: wants a compiler and libpq-dev, no server.
+client:
+	@$(MAKE) -C $(or $(srcdir),.)/client $(CLIENT_SETTINGS) all
+.PHONY: client
 
 .PHONY: demo test lint indent attack torture adoption beside matrix bench corpus
 demo:

@@ -720,6 +720,18 @@ AS 'MODULE_PATHNAME', 'dbmigrate_redo';
 COMMENT ON FUNCTION migrate.redo(integer, text, text, text, text) IS
     'roll back the migrations applied last and apply exactly those again: version, name, action, statements, rows, duration';
 
+CREATE FUNCTION migrate.redo_to(
+    target_version text,
+    schema text DEFAULT '',
+    extra_search_path text DEFAULT '',
+    confirm text DEFAULT NULL,
+    project text DEFAULT '')
+RETURNS SETOF migrate.migration_run
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'dbmigrate_redo_to';
+COMMENT ON FUNCTION migrate.redo_to(text, text, text, text, text) IS
+    'the same with what was applied after a version; 0 is everything: version, name, action, statements, rows, duration';
+
 CREATE FUNCTION migrate.apply_json(
     steps integer DEFAULT NULL,
     to_version text DEFAULT NULL,

@@ -22,17 +22,18 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mapfile -t sources < <(find src test/corpus -name '*.c' | sort)
-mapfile -t files < <(find src test/corpus -name '*.[ch]' | sort)
+mapfile -t sources < <(find src client test/corpus -name '*.c' | sort)
+mapfile -t files < <(find src client test/corpus -name '*.[ch]' | sort)
 
 # Also of types that only get a name, and a name that compat.h gives to a type
 # is one.  "bool" is a macro.  "text" is what most variables of that name are.
 make_typedefs() {
-    local include alias type
+    local include libpq alias type
     include=$("${PG_CONFIG:-pg_config}" --includedir-server)
+    libpq=$("${PG_CONFIG:-pg_config}" --includedir)
     printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} sh -c \
         'gcc -g -O0 -w -fno-eliminate-unused-debug-types -D_GNU_SOURCE -DDBMIGRATE_VERSION=\"\" \
-            -isystem "$1" -Isrc -c "$3" -o "$2/$(echo "$3" | tr / _).o"' sh "$include" "$work" {}
+            -isystem "$1" -isystem "$2" -Isrc -c "$4" -o "$3/$(echo "$4" | tr / _).o"' sh "$include" "$libpq" "$work" {}
     objdump --dwarf=info "$work"/*.o | grep -A4 DW_TAG_typedef |
         sed -n 's/.*DW_AT_name.*: \(\w*\)[[:space:]]*$/\1/p' | sort -u >"$work/all"
     sed -n 's/^#define \(\w*\) \(\w*\)$/\1 \2/p' src/compat.h |

@@ -15,7 +15,7 @@ failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-mapfile -t c_files < <(find src -name '*.c' | sort)
+mapfile -t c_files < <(find src client -name '*.c' | sort)
 mapfile -t shell_files < <(find . \( -name .git -o -name node_modules \) -prune -o -type f -exec \
     awk 'FNR == 1 && /^#!.*sh$/ { print FILENAME } { nextfile }' {} + | sort)
 mapfile -t perl_files < <(find test bench -name '*.p[lm]' | sort)
@@ -31,8 +31,9 @@ check_indent() { test/indent.sh check; }
 # are zero, and an int compared with lengthof() is as the server has it.
 check_warnings() {
     command -v gcc >/dev/null || missing gcc || return
-    local include
+    local include libpq
     include=$("${PG_CONFIG:-pg_config}" --includedir-server)
+    libpq=$("${PG_CONFIG:-pg_config}" --includedir)
     printf '%s\n' "${c_files[@]}" | xargs -P "$(nproc)" -n 4 sh -c \
         'for file; do gcc -c -o /dev/null -std=gnu99 -O2 -fno-strict-aliasing -fwrapv -fPIC -Werror \
             -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare \
@@ -40,7 +41,7 @@ check_warnings() {
             -Wvla -Wundef -Wcast-function-type -Wcast-qual -Wformat=2 \
             -Wmissing-format-attribute -Wimplicit-fallthrough -Wduplicated-cond -Wduplicated-branches \
             -Wlogical-op -Wnull-dereference -Wunused-macros -Wfloat-equal \
-            -D_GNU_SOURCE -DDBMIGRATE_VERSION=\"\" -isystem '"$include"' -Isrc "$file" || bad=1; done
+            -D_GNU_SOURCE -DDBMIGRATE_VERSION=\"\" -isystem '"$include"' -isystem '"$libpq"' -Isrc "$file" || bad=1; done
         exit ${bad:-0}' sh
 }
 
@@ -53,7 +54,7 @@ check_cppcheck() {
     cppcheck --quiet -j "$(nproc)" --std=c11 --enable=warning,style,performance,portability --max-configs=1 \
         --suppress=variableScope --suppress=constParameter --suppress=legacyUninitvar \
         --suppress=returnDanglingLifetime --include=test/cppcheck.h -Isrc --error-exitcode=1 \
-        --template='{file}:{line}: {message} [{id}]' src
+        --template='{file}:{line}: {message} [{id}]' src client
 }
 
 # .shellcheckrc says what it is not asked about.

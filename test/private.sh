@@ -44,7 +44,7 @@ missing_packages() {
 
 install_packages() {
     local wanted
-    mapfile -t wanted < <(missing_packages make gcc libc6-dev libipc-run-perl libio-pty-perl \
+    mapfile -t wanted < <(missing_packages make gcc libc6-dev libpq-dev libssl-dev libipc-run-perl libio-pty-perl \
         "postgresql-$1" "postgresql-server-dev-$1")
     [ "${#wanted[@]}" = 0 ] || install_server "${wanted[@]}"
 }

@@ -94,7 +94,7 @@ check_environment() {
 # application; here it would win over PGHOST.
 migrate() {
     unset DATABASE_URL
-    exec dbmigrate up --yes --dir "$migrations"
+    exec dbmigrate up --yes --no-env --dir "$migrations"
 }
 
 add_sample_data() {

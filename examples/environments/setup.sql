@@ -10,6 +10,9 @@ SELECT format('ALTER DATABASE %I SET dbmigrate.environment = %L', current_databa
 
 GRANT USAGE ON SCHEMA migrate TO :"deployer";
 GRANT EXECUTE ON FUNCTION
-    migrate.add_files, migrate.apply, migrate.apply_to, migrate.rollback, migrate.rollback_to, migrate.redo,
-    migrate.status, migrate.status_json, migrate.pending, migrate.version, migrate.require, migrate.environment, migrate.remove
+    migrate.add_files, migrate.apply, migrate.apply_to, migrate.rollback, migrate.rollback_to, migrate.redo, migrate.redo_to,
+    migrate.status, migrate.status_json, migrate.pending, migrate.version, migrate.require, migrate.environment, migrate.remove,
+    migrate.compare, migrate.compare_json, migrate.files_digest, migrate.wanted_files
 TO :"deployer";
+GRANT EXECUTE ON PROCEDURE migrate.run, migrate.run_to, migrate.run_rollback, migrate.run_rollback_to TO :"deployer";
+GRANT SELECT ON migrate.activity TO :"deployer";

@@ -24,6 +24,8 @@ static void begin_call(DbmRunCall *call, const char *what, FunctionCallInfo fcin
 static bool is_nothing_done(void);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
 								  const char *version, const char *without);
+static void redo(DbmRunCall *call, int64 steps, const char *version);
+static List *choose_to_roll_back(DbmRunCall *call, int64 steps, const char *version, const char *instead);
 static void roll_back_list(DbmRunCall *call, List *chosen);
 static void step(DbmRunCall *call, const DbmMigration *migration, bool is_up);
 static void run_patiently(DbmRun *run, const DbmMigration *migration, DbmExecution *execution);
@@ -35,6 +37,7 @@ PG_FUNCTION_INFO_V1(dbmigrate_apply_to);
 PG_FUNCTION_INFO_V1(dbmigrate_rollback);
 PG_FUNCTION_INFO_V1(dbmigrate_rollback_to);
 PG_FUNCTION_INFO_V1(dbmigrate_redo);
+PG_FUNCTION_INFO_V1(dbmigrate_redo_to);
 
 /* SQL: migrate.apply(steps, schema, extra_search_path, project, without) */
 Datum
@@ -101,34 +104,27 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_redo(PG_FUNCTION_ARGS)
 {
-	const char *instead;
-	int64		steps;
 	DbmRunCall	call;
-	List	   *chosen;
-	ListCell   *lc;
 
 	begin_call(&call, "migrate.redo()", fcinfo, 4);
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
-	instead = psprintf("%s %s", procedure_call(&call.run.ext, "run_rollback", steps, NULL, NULL),
-					   procedure_call(&call.run.ext, "run", DBM_ALL_STEPS, NULL, NULL));
-	chosen = dbm_choose_applied(&call.run.ext, steps, NULL, (Datum) 0, instead);
-	if (chosen != NIL)
-	{
-		List	   *repeatables = dbm_state_repeatables(&call.run.ext);
+	redo(&call, dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false,
+								   "SELECT * FROM migrate.rollback_to("), NULL);
+	dbm_extension_close();
+	return (Datum) 0;
+}
 
-		dbm_refuse_elsewhere(&call.run.ext, list_concat_copy(chosen, repeatables), list_length(chosen));
-		dbm_refuse_scripts(&call.run.ext, chosen, true, instead);
-		dbm_refuse_scripts(&call.run.ext, repeatables, true, instead);
-		dbm_run_begin(&call.run);
-		call.steps = 2 * list_length(chosen) + list_length(repeatables);
-		roll_back_list(&call, chosen);
-		for (int i = list_length(chosen) - 1; i >= 0; i--)
-			step(&call, list_nth(chosen, i), true);
-		foreach(lc, repeatables)
-			step(&call, lfirst(lc), true);
-		dbm_run_end(&call.run);
-	}
+/* SQL: migrate.redo_to(target_version, schema, extra_search_path, confirm, project) */
+Datum
+dbmigrate_redo_to(PG_FUNCTION_ARGS)
+{
+	DbmRunCall	call;
+	const char *version;
+
+	begin_call(&call, "migrate.redo_to()", fcinfo, 4);
+	version = dbm_required_argument(fcinfo, 0, "target_version");
+	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
+	redo(&call, DBM_ALL_STEPS, version);
 	dbm_extension_close();
 	return (Datum) 0;
 }
@@ -235,11 +231,8 @@ dbm_call_apply(DbmRunCall *call, int64 steps, const char *version, const char *w
 void
 dbm_call_roll_back(DbmRunCall *call, int64 steps, const char *version)
 {
-	const DbmExtension *ext = &call->run.ext;
-	const char *instead = procedure_call(ext, version ? "run_rollback_to" : "run_rollback", steps, version, NULL);
-	Datum		key = version ? PointerGetDatum(dbm_version_parse(version)) : (Datum) 0;
-	bool		is_all = version && strcmp(version, "0") == 0;	/* 0000 may be one */
-	List	   *chosen = dbm_choose_applied(ext, steps, is_all ? NULL : version, key, instead);
+	const char *instead = procedure_call(&call->run.ext, version ? "run_rollback_to" : "run_rollback", steps, version, NULL);
+	List	   *chosen = choose_to_roll_back(call, steps, version, instead);
 
 	if (chosen == NIL)
 		return;
@@ -248,6 +241,44 @@ dbm_call_roll_back(DbmRunCall *call, int64 steps, const char *version)
 	call->run.is_alone = call->steps == 1;
 	roll_back_list(call, chosen);
 	dbm_run_end(&call->run);
+}
+
+/* The same, and apply exactly those again. */
+static void
+redo(DbmRunCall *call, int64 steps, const char *version)
+{
+	const DbmExtension *ext = &call->run.ext;
+	const char *instead =
+		psprintf("%s %s", procedure_call(ext, version ? "run_rollback_to" : "run_rollback", steps, version, NULL),
+				 procedure_call(ext, "run", DBM_ALL_STEPS, NULL, NULL));
+	List	   *chosen = choose_to_roll_back(call, steps, version, instead);
+	List	   *repeatables;
+	ListCell   *lc;
+
+	if (chosen == NIL)
+		return;
+	repeatables = dbm_state_repeatables(ext);
+	dbm_refuse_elsewhere(ext, list_concat_copy(chosen, repeatables), list_length(chosen));
+	dbm_refuse_scripts(ext, chosen, true, instead);
+	dbm_refuse_scripts(ext, repeatables, true, instead);
+	dbm_run_begin(&call->run);
+	call->steps = 2 * list_length(chosen) + list_length(repeatables);
+	roll_back_list(call, chosen);
+	for (int i = list_length(chosen) - 1; i >= 0; i--)
+		step(call, list_nth(chosen, i), true);
+	foreach(lc, repeatables)
+		step(call, lfirst(lc), true);
+	dbm_run_end(&call->run);
+}
+
+/* So many, or what was applied after a version, if there is one. */
+static List *
+choose_to_roll_back(DbmRunCall *call, int64 steps, const char *version, const char *instead)
+{
+	Datum		key = version ? PointerGetDatum(dbm_version_parse(version)) : (Datum) 0;
+	bool		is_all = version && strcmp(version, "0") == 0;	/* 0000 may be one */
+
+	return dbm_choose_applied(&call->run.ext, steps, is_all ? NULL : version, key, instead);
 }
 
 static void

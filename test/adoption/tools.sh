@@ -115,7 +115,8 @@ unchanged 1" "$(adopt)"
 case_command() {
     begin dbmate schema_migrations
     tool="dbmate, then the command"
-    local command=$here/../../bin/dbmigrate
+    local command
+    command=$("${PG_CONFIG:-pg_config}" --bindir)/dbmigrate
     dbm "$alone" -d migrations migrate
     older migrations '/2024031[46]|/20240[45]'
     dbm "$db" -d "$scratch/older" migrate

@@ -41,6 +41,8 @@ SELECT count(*) FROM migrate.apply_to('3');
 SET dbmigrate.progress = off;
 SELECT version, action FROM migrate.redo();
 SELECT version, action FROM migrate.redo(2);
+SELECT version, action FROM migrate.redo_to('001');
+SELECT version, action FROM migrate.redo_to('9');
 SELECT version, state FROM migrate.status();
 SELECT count(DISTINCT run) AS runs, count(*) FROM migrate.history WHERE id > (SELECT max(id) - 4 FROM migrate.history);
 

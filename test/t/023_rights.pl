@@ -38,6 +38,7 @@ function mark_pending: -
 function pending: reader EXECUTE, deployer EXECUTE
 function read_activity: plain EXECUTE, reader EXECUTE, author EXECUTE, deployer EXECUTE, database_owner EXECUTE, role_maker EXECUTE
 function redo: deployer EXECUTE
+function redo_to: deployer EXECUTE
 function remove: author EXECUTE
 function require: reader EXECUTE
 function resume: -

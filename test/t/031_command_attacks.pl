@@ -144,15 +144,6 @@ foreach my $what (sort keys %bad)
 # What it says of a run is true
 #
 
-# Runs with a psql that is this script; the true one is $psql in it.
-sub with_psql
-{
-	my ($script, @arguments) = @_;
-
-	local $ENV{PATH} = planted_program('psql', "psql='" . $node->config_data('--bindir') . "/psql'\n$script") . ":$ENV{PATH}";
-	return dbmigrate(@arguments);
-}
-
 query('ALTER DATABASE attack RESET dbmigrate.environment; DROP EXTENSION dbmigrate; DROP TABLE public.pgmigrations; CREATE EXTENSION dbmigrate');
 query(q{SELECT migrate.manage('a test')});
 
@@ -179,12 +170,12 @@ query(q{
 	SELECT migrate.add('002', 'there', 'CREATE TABLE public.really_there ()', 'DROP TABLE public.really_there')});
 {
 	local $ENV{PGUSER} = 'deployer';
-	($code, $out, $err) = dbmigrate('up', '--registered');
+	($code, $out, $err) = dbmigrate('up', '--registered', '--single-transaction');
 	is($code, 0, 'up without the right to ask for the version') or diag($out, $err);
 	like($out, qr/^applied 002 there\n1 migration applied in [0-9.]+ s$/m, 'is told what was done');
 	unlike($err, qr/nothing was changed/, 'and nothing untrue');
 	is(query(q{SELECT to_regclass('public.really_there')}), 'really_there', 'it is there');
-	($code, $out, $err) = dbmigrate('down');
+	($code, $out, $err) = dbmigrate('down', '--single-transaction');
 	is($code, 0, 'down without that right') or diag($out, $err);
 	is(query(q{SELECT to_regclass('public.really_there')}), '', 'it is gone');
 }
@@ -196,11 +187,11 @@ files(@liar, @there, '003_late.sql' => q{
 	CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'refused'; END$$;
 	CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON public.late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.refuse()},
 	'004_update.sql' => 'UPDATE public.late SET a = 2');
-dbmigrate('up', '--registered');
-($code, $out, $err) = dbmigrate('up');
+dbmigrate('up', '--registered', '--single-transaction');
+($code, $out, $err) = dbmigrate('up', '--single-transaction');
 is($code, 1, 'a deferred trigger that refuses');
 like($err, qr/refused.*failed, nothing was changed/s, 'says that nothing was changed');
-like($out, qr/failed: none of the above stays\n\z/, 'on stdout, too, which has said that something was applied');
+is($out, '', 'on stdout nothing is said to be applied');
 is(query(q{SELECT to_regclass('public.late')}), '', 'and nothing was');
 
 # The types of a script are not ours.
@@ -211,19 +202,10 @@ put('migrations/004_four.sql', up_down('CREATE TABLE public.four ();', 'DROP TAB
 dbmigrate('up');
 
 # What happens after COMMIT changes nothing any more.
-my $no_rows = 'case "$*" in *-f*) exec >/dev/null; esac; exec "$psql" "$@"';
-($code, $out, $err) = with_psql($no_rows, 'redo');
-is($code, 0, 'rows that are lost') or diag($out, $err);
-like($err, qr/^note: committed; what was done cannot be shown/m, 'are no failure of the run');
-query(q{SELECT migrate.add('0035', 'orphan', 'SELECT 1')});
-($code, $out, $err) = with_psql($no_rows, 'up');
-is($code, 1, 'rows that are lost, of a run that was refused');
-like($err, qr/failed, nothing was changed/, 'are no success');
-query(q{SELECT migrate.remove('0035')});
 SKIP:
 {
 	skip 'no /dev/full', 1 unless -e '/dev/full';
-	IPC::Run::run([ 'sh', $command, 'redo' ], '<', \undef, '>', '/dev/full', '2>', \$err, init => sub { chdir $work or die });
+	IPC::Run::run([ $command, 'redo' ], '<', \undef, '>', '/dev/full', '2>', \$err, init => sub { chdir $work or die });
 	is($? >> 8, 0, 'a run that cannot be printed was one') or diag($err);
 }
 
@@ -267,24 +249,19 @@ query($forgets[0]);
 is(query(q{SELECT count(*) FROM migrate.migration WHERE version IS NULL}), 0, 'and what is to forget it forgets it');
 
 #
-# Every shell
+# All of it at once
 #
 
-foreach (shells())
-{
-	$shell = $_;
-	query('DELETE FROM migrate.applied; DELETE FROM migrate.migration');
-	files(@liar, '002_all.sql' => "DO \$x\$ BEGIN RAISE NOTICE E'@{[ join ' ', values %bad ]}'; END \$x\$", '003_big.sql' => q{
-		DO $x$ BEGIN RAISE NOTICE '%', repeat('0123456789', 30000); END $x$});
-	($code, $out, $err) = is_harmless($shell, 'up');
-	is($code, 0, "$shell: up") or diag($err);
-	like($out, qr/^applied 001 liar\napplied 002 all\napplied 003 big\n3 migrations applied /, "$shell: what was applied is said");
-	like($err, qr/^NOTICE:  (0123456789){30000}$/m, "$shell: a large message is shown");
-}
-$shell = 'sh';
+query('DELETE FROM migrate.applied; DELETE FROM migrate.migration');
+files(@liar, '002_all.sql' => "DO \$x\$ BEGIN RAISE NOTICE E'@{[ join ' ', values %bad ]}'; END \$x\$", '003_big.sql' => q{
+	DO $x$ BEGIN RAISE NOTICE '%', repeat('0123456789', 30000); END $x$});
+($code, $out, $err) = is_harmless('all', 'up');
+is($code, 0, 'up') or diag($err);
+like($out, qr/^applied 001 liar\napplied 002 all\napplied 003 big\n3 migrations applied /, 'what was applied is said');
+like($err, qr/^NOTICE:  (0123456789){30000}$/m, 'a large message is shown');
 
 #
-# Files, links, addresses, temporary files
+# Files, links, addresses
 #
 
 files('001_a.sql' => 'SELECT 1;');
@@ -298,26 +275,15 @@ like($err, qr/002_link\.sql: is a symbolic link/, 'and said so');
 unlike("$out$err", qr/s3cr3t/, 'what it leads to is not shown');
 unlink "$work/migrations/002_link.sql";
 
-foreach my $url ("postgres:///attack\nsecond", map { "postgres:///attack?$_=s3cr3t" }
-	qw(sslpassword SSLPassword ssl%70assword oauth_client_secret scram_client_key scram_server_key))
+# URLs that libpq would quote, or that are none
+foreach my $url ("postgres:///attack\nsecond", 'postgres:///attack?SSLPassword=s3cr3t', 'postgres://u:s3cr3t@[::1/attack', 'postgres://u:s3cr3t',
+	'postgres://u:s3cr3t@h:1x/attack', 'postgres://u:s3c/r3t@h/attack', 'postgres:///attack?password=s3cr3t&x', 'postgres://u:s3cr3t%@h/attack',
+	'postgres://u:s3cr3t@h/attack?s3cr3t=1&password=s3cr3t', 'mysql://u:s3cr3t@h/attack')
 {
 	local $ENV{DATABASE_URL} = $url;
 	($code, $out, $err) = dbmigrate('status');
-	is($code, 2, 'a URL that cannot be used safely: ' . $url =~ s/\n/ /r);
-	unlike("$out$err", qr/s3cr3t/, 'and its password is not shown');
-}
-
-# Somebody has made what could be our folder, as links to his own.
-{
-	local $ENV{TMPDIR} = "$work/tmp";
-	make_path("$work/tmp", "$work/his");
-	my $script = 'for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do ln -s "$HIS" "$TMPDIR/dbmigrate.$$.$i"; done; exec sh "$0" "$@"';
-	local $ENV{HIS} = "$work/his";
-	my ($o, $e) = ('', '');
-	IPC::Run::run([ 'sh', '-c', $script, $command, 'version', '--registered' ], '<', \undef, '>', \$o, '2>', \$e,
-		init => sub { chdir $work or die }, IPC::Run::timeout(60));
-	is($? >> 8, 0, 'names that somebody has foreseen') or diag($o, $e);
-	is(join(' ', map { s{.*/}{}r } glob "$work/his/*"), '', 'nothing of ours is in his folder');
+	is($code, $url =~ /:1x/ ? 1 : 2, 'a URL that cannot be used: ' . $url =~ s/\n/ /r) or diag($out, $err);
+	unlike("$out$err", qr/s3c.?r3t/, '... and its password is not shown');
 }
 
 $node->stop;

@@ -33,18 +33,13 @@ my $node = start_server();
 		'13_empty_lines.sql' => "SELECT 1;\n \n\t\n",
 		'14_bom.sql' => "\xef\xbb\xbfSELECT 1;\n");
 	put("migrations/$_", $texts{$_}) foreach keys %texts;
-	foreach my $awk ([], map { [$_] } grep { in_path($_->[0]) } (['mawk'], ['gawk'], [ 'busybox', 'awk' ], ['original-awk']))
+	query('DELETE FROM migrate.migration; DELETE FROM migrate.file');
+	my ($code, $out, $err) = dbmigrate('push', '--format', 'plain');
+	is($code, 0, 'texts are registered') or diag $out, $err;
+	foreach my $file (sort keys %texts)
 	{
-		local $ENV{PATH} = ($awk->[0] ? planted_program('awk', "exec @{$awk->[0]} \"\$@\"") . ':' : '') . $ENV{PATH};
-		my $with = 'with ' . ($awk->[0] ? "@{$awk->[0]}" : 'awk');
-		query('DELETE FROM migrate.migration');
-		my ($code, $out, $err) = dbmigrate('push', '--format', 'plain');
-		is($code, 0, "texts are registered $with") or diag $out, $err;
-		foreach my $file (sort keys %texts)
-		{
-			my $hex = query("SELECT encode(convert_to(up, 'UTF8'), 'hex') FROM migrate.migration WHERE file_name = '$file'");
-			ok(pack('H*', $hex) eq $texts{$file}, "$file arrives byte for byte $with");
-		}
+		my $hex = query("SELECT encode(convert_to(up, 'UTF8'), 'hex') FROM migrate.migration WHERE file_name = '$file'");
+		ok(pack('H*', $hex) eq $texts{$file}, "$file arrives byte for byte");
 	}
 	ok(!-e "$work/pwned", 'no text is run by the shell');
 
@@ -59,7 +54,7 @@ my $node = start_server();
 	put('migrations/07_secret.sql', 'SELECT 1');
 	chmod 0, "$work/migrations/07_secret.sql";
 	query('DELETE FROM migrate.migration');
-	my ($code, $out, $err) = dbmigrate('push');
+	($code, $out, $err) = dbmigrate('push');
 	is($code, 1, 'files that are no text: exit code');
 	like($err, qr/^02_latin1\.sql, line 2: not UTF-8$/m, 'Latin-1 is named with its line');
 	like($err, qr/^03_nul\.sql: not UTF-8 text/m, 'a file with a NUL byte is named');
@@ -98,7 +93,7 @@ my $node = start_server();
 		CREATE FUNCTION migrate.add_files(files jsonb, format text, project text,
 			OUT version text, OUT name text, OUT result text, OUT file text, OUT detail text)
 		RETURNS SETOF record LANGUAGE sql AS $$
-			INSERT INTO public.handed_over SELECT e->>'name', e->>'content' FROM jsonb_array_elements(files) e;
+			INSERT INTO public.handed_over SELECT e.key, e.value #>> '{}' FROM jsonb_each(files) e;
 			SELECT '', '', '', '', '' WHERE false $$});
 	my ($code, $out, $err) = dbmigrate('push');
 	is($code, 0, 'hostile names are handed over') or diag $out, $err;
@@ -109,7 +104,7 @@ my $node = start_server();
 	query(q{SELECT migrate.manage('a test')});
 	my $got = query(q{SELECT string_agg(encode(convert_to(name, 'UTF8'), 'hex'), ' ' ORDER BY name COLLATE "C") FROM handed_over});
 	is($got, join(' ', map { unpack 'H*', $_ } sort @names, @odd), 'every name arrives byte for byte, hidden ones and pipes do not');
-	is(query(q{SELECT count(*) FROM handed_over WHERE content <> E'SELECT 1;\n' AND name LIKE '%.sql'}), 0, 'with their contents');
+	is(query(q[SELECT count(*) FROM handed_over WHERE content <> E'SELECT 1;\n' AND content NOT LIKE '{"sha256": %' AND name LIKE '%.sql']), 0, 'with their contents');
 	ok(!-e "$work/pwned" && !-e "$work/migrations/pwned", 'no name is run by the shell');
 
 	unlink "$work/migrations/$_" foreach @odd;
@@ -164,7 +159,7 @@ my $node = start_server();
 	query(q{ALTER DATABASE many SET log_statement = 'all'});
 	my $log = -s $node->logfile;
 	runs_like(['push'], 0, qr/^1000 added, /m, $nothing, 'push of 1,000 files');
-	my $statements = () = slurp_file($node->logfile, $log) =~ /statement: SELECT .* FROM migrate\.add_files/g;
+	my $statements = () = slurp_file($node->logfile, $log) =~ /execute <unnamed>: SELECT .* FROM migrate\.add_files/g;
 	is($statements, 1, '1,000 files are one statement');
 	runs_like(['status'], 0, qr/^0 applied, 1000 pending$/m, $nothing, 'status of 1,000 files');
 }

@@ -18,46 +18,84 @@ my $node = start_server();
 {
 	fresh_work();
 	fresh_database('secret');
-	put('migrations/1_a.sql', "SELECT 1;\n");
+	put('migrations/1_a.sql', "SELECT pg_sleep(1);\n");
 	my $password = q{p@ss/w:rd?&#%'"\\ €$(id)};
 	utf8::encode($password) if utf8::is_utf8($password);
-	my $seen = "$folder/seen";
-	my $psql = $node->config_data('--bindir') . '/psql';
-	local $ENV{PATH} = planted_program('psql', <<"EOF") . ":$ENV{PATH}";
-cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' >>$seen.ps
-printf '%s\\n' "\$@" >>$seen.ps
-printf '%s\\n' "\${PGPASSWORD-none}" >$seen.password
-exec '$psql' "\$@"
-EOF
+	query('CREATE ROLE secretive LOGIN SUPERUSER PASSWORD ' . quoted($password));
+	my $hba = $node->data_dir . '/pg_hba.conf';
+	my $trusting = slurp_file($hba);
+	append_to_file("$hba.new", "local all secretive scram-sha-256\n$trusting");
+	rename "$hba.new", $hba or die;
+	$node->reload;
+
 	my $encoded = join '', map { sprintf '%%%02X', $_ } unpack 'C*', $password;
 	my $query = 'host=' . $node->host . '&port=' . $node->port;
-	my %urls = (
-		"postgres://$ENV{PGUSER}:$encoded\@/secret?$query" => $password,
-		"postgresql:///secret?user=$ENV{PGUSER}&$query&password=$encoded" => $password,
-		"postgresql:///secret?user=$ENV{PGUSER}&$query&PASSWORD=$encoded" => $password,
-		"postgresql:///secret?user=$ENV{PGUSER}&$query&p%61ssword=$encoded" => $password,
-		"postgres://$ENV{PGUSER}:plainXq7\@/secret?schema=public&$query&pgbouncer=true" => 'plainXq7',
-		"postgres://$ENV{PGUSER}:with\@at\@/secret?$query" => 'with@at',
-		"postgres://$ENV{PGUSER}\@/secret?$query" => 'none',
-		"postgres://$ENV{PGUSER}:p%61ssXq7\@?dbname=secret&$query" => 'passXq7');
-	foreach my $url (sort keys %urls)
+	my @urls = (
+		"postgres://secretive:$encoded\@/secret?$query",
+		"postgresql:///secret?user=secretive&$query&password=$encoded",
+		"postgresql:///secret?user=secretive&$query&p%61ssword=$encoded",
+		"postgres://secretive:$encoded\@/secret?schema=public&$query&pgbouncer=true",
+		"postgres://secretive:$encoded\@?dbname=secret&$query");
+	foreach my $url (@urls)
 	{
-		unlink "$seen.ps", "$seen.password";
 		local $ENV{DATABASE_URL} = $url;
 		local $ENV{PGDATABASE} = 'postgres';
-		my ($code, $out, $err) = dbmigrate('status');
-		is($code, 0, "URL $url") or diag $err;
-		like($err, qr/^database secret as \Q$ENV{PGUSER}\E on the socket /m, '... says where it works');
-		is(slurp_file("$seen.password"), "$urls{$url}\n", '... hands over the password');
-		next if $urls{$url} eq 'none';
-		my $public = "$out$err" . slurp_file("$seen.ps");
-		ok(index($public, $urls{$url}) < 0 && index($public, $encoded) < 0 && index("$out$err", 'password=') < 0,
+		my ($out, $err) = ('', '');
+		my $run = start_command(\$out, \$err, 'up');
+		my $seen = while_it_runs();
+		$run->finish;
+		is($? >> 8, 0, "URL $url") or diag $err;
+		like($err, qr/^database secret as secretive on the socket /m, '... says where it works');
+		ok(index("$out$err$seen", $password) < 0 && index("$out$err$seen", $encoded) < 0 && index("$out$err", 'password=') < 0,
 			'... shows it nowhere');
+		$node->safe_psql('secret', q{DELETE FROM migrate.applied});
 	}
-	local $ENV{DATABASE_URL} = "postgres://nobody:hush\@/secret?host=/nowhere";
+
+	# an @ in it, as other tools read it; the terminal; libpq's own file
+	query(q{ALTER ROLE secretive PASSWORD 'with@at'; UPDATE migrate.migration SET up = 'SELECT 1'});
+	local $ENV{DATABASE_URL} = "postgres://secretive:with\@at\@/secret?$query";
+	runs_like([ '--registered', 'version' ], 0, $nothing, qr/none/, 'a password with an @');
+	$ENV{DATABASE_URL} = "postgres://secretive\@/secret?$query";
+	runs_like([ '--registered', 'version' ], 1, $nothing, qr/no password supplied.*cannot connect/s, 'no password, and no terminal to ask');
+	append_to_file("$folder/pgpass", '*:*:*:secretive:with@at');
+	chmod 0600, "$folder/pgpass";
+	{
+		local $ENV{PGPASSFILE} = "$folder/pgpass";
+		runs_like([ '--registered', 'version' ], 0, $nothing, qr/none/, 'a password of PGPASSFILE');
+	}
+  SKIP:
+	{
+		skip 'needs the Perl module IO::Pty', 4 unless eval { require IO::Pty; 1 };
+		foreach my $typed ('with@at', 'wrong')
+		{
+			my ($in, $out) = ('', '');
+			my $run = start_on_tty(\$in, \$out, '--registered', 'version');
+			$run->pump until $out =~ /^Password: $/;
+			$in = "$typed\n";
+			$run->finish;
+			is($? >> 8, $typed eq 'wrong' ? 1 : 0, "the password $typed is typed") or diag $out;
+			unlike($out, qr/$typed/, '... and not shown');
+		}
+	}
+	$ENV{DATABASE_URL} = "postgres://nobody:hush\@/secret?host=/nowhere";
 	my ($code, $out, $err) = dbmigrate('up');
 	is($code, 1, 'a URL that leads nowhere');
 	unlike($out . $err, qr/hush/, '... does not show the password either');
+}
+
+sub quoted { return "'" . $_[0] =~ s/'/''/gr . "'" }
+
+# What others can see of the command while it is at work.
+sub while_it_runs
+{
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'secret' AND wait_event = 'PgSleep'}) or die;
+	my $seen = '';
+	foreach my $file (glob '/proc/[0-9]*/cmdline')
+	{
+		open my $handle, '<:raw', $file or next;
+		$seen .= join ' ', <$handle>;
+	}
+	return $seen;
 }
 
 # Who may only look
@@ -74,10 +112,11 @@ EOF
 	put('migrations/2_b.sql', "SELECT 1;\n");
 	{
 		local $ENV{PGUSER} = 'regress_reader';
-		runs_like(['status'], 0, qr/1 applied, 0 pending/, qr/^note: the files of migrations are not considered: regress_reader may not register files; this is what the database knows\n$/, 'status as a reader');
+		runs_like(['status'], 0, qr/1 applied, 0 pending/, qr/^note: the files of migrations are not considered: regress_reader may not call migrate.compare\(\); this is what the database knows\n$/, 'status as a reader');
 		runs_like([ 'status', '--check' ], 1, qr/1 applied, 0 pending/, qr/error: the files could not be checked\nhint: .*--registered/, 'status --check as a reader');
 		runs_like([ 'status', '--check', '--registered' ], 0, qr/1 applied, 0 pending/, $nothing, 'status --check --registered as a reader');
-		runs_like(['up'], 1, $nothing, qr/ERROR:  permission denied/, 'up as a reader');
+		runs_like(['up'], 1, $nothing, qr/error: regress_reader may not call the procedure migrate\.run\(\).*\nhint: GRANT EXECUTE ON PROCEDURE migrate\.run TO regress_reader;\nhint: dbmigrate up --single-transaction calls migrate\.apply\(\) instead\n$/, 'up as a reader');
+		runs_like([ 'up', '--single-transaction' ], 1, $nothing, qr/ERROR:  permission denied/, 'up as a reader, in one transaction');
 		runs_like(['version'], 0, qr/^1\n$/, $nothing, 'version as a reader');
 		$ENV{PGDATABASE} = 'bare';
 		runs_like(['init'], 1, $nothing, qr/ERROR:  permission denied to create extension.*failed, nothing was changed\nhint: it takes a superuser/s, 'init as a reader');
@@ -85,13 +124,17 @@ EOF
 	$ENV{PGDATABASE} = 'reader';
 	{
 		local $ENV{PGOPTIONS} = '-c default_transaction_read_only=on';
-		runs_like(['pending'], 0, $nothing, qr/^note: the files of migrations are not considered: this server is read-only/, 'pending on a read-only server');
+		runs_like(['pending'], 0, qr/^2 b\n$/, $nothing, 'pending on a read-only server');
 	}
 	remove_tree("$work/migrations");
 	runs_like(['status'], 0, qr/1 applied, 0 pending/, qr/^note: no directory migrations; this is what the database knows\n$/, 'status without a directory');
 	put('migrations/1_a.sql', "SELECT 'changed';\n");
-	runs_like(['status'], 1, qr/1 applied, 0 pending/, qr/^ERROR:  .*note: the files of migrations are not considered: they could not be registered/s, 'status of a directory that cannot be registered');
-	runs_like(['pending'], 1, $nothing, qr/^ERROR:  /, 'pending of a directory that cannot be registered');
+	put('migrations/2_b.sql', "SELECT 2;\n");
+	runs_like(['status'], 0, qr/^ ! \| 1 .* changed .*^ · \| 2 .* pending .*^1 a, 1_a\.sql: it is not what was applied\n0 applied, 1 pending, 1 need attention\n$/ms, $nothing, 'status of a directory that cannot be registered');
+	runs_like(['pending'], 1, qr/^2 b\n$/, qr/^1_a\.sql: it is not what was applied\ndbmigrate up would be refused\n$/, 'pending of a directory that cannot be registered');
+	runs_like([ 'status', '--check' ], 3, qr/1 need attention/, $nothing, 'status --check of it');
+	my ($code, $out) = dbmigrate('status', '--json');
+	like($out, qr/"isUpToDate": false/, 'JSON does not say that it is up to date');
 }
 
 # Who may not ask what the database is, is careful
@@ -99,7 +142,7 @@ EOF
 	fresh_work();
 	fresh_database('careful');
 	query(q{CREATE ROLE careful LOGIN; GRANT USAGE ON SCHEMA migrate TO careful;
-		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA migrate TO careful; REVOKE EXECUTE ON FUNCTION migrate.environment FROM careful;
+		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA migrate TO careful; REVOKE EXECUTE ON FUNCTION migrate.environment FROM careful;
 		GRANT CREATE ON SCHEMA public TO careful});
 	put('migrations/1_a.sql', up_down('CREATE TABLE a ();', 'DROP TABLE a;'));
 	{

@@ -129,7 +129,7 @@ is(query(q{SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid =
 	'bigint', 'the mended text was run');
 query(q{SELECT migrate.require('003'), migrate.require()});
 starts('1.0', qr/^nothing to apply, at 003$/m);
-is(query(q{SELECT string_agg(action || ' ' || version, ', ' ORDER BY id) FROM migrate.history}),
+is(query(q{SELECT string_agg(action || ' ' || version, ', ' ORDER BY id) FROM migrate.history WHERE action <> 'failed'}),
 	'apply 001, apply 002, apply 003, rollback 003, apply 003', 'the history has the whole story');
 
 # Mended elsewhere: the same migration again

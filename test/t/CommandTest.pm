@@ -6,7 +6,6 @@ package CommandTest;
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Path qw(make_path remove_tree);
 use IPC::Run;
@@ -14,35 +13,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw($command $folder $work $tmp $nothing $shell %shells shells in_path start_server use_server start_command dbmigrate runs_like
-  start_on_tty dbmigrate_on_tty fresh_work fresh_database put up_down query planted_program);
+our @EXPORT = qw($command $folder $work $nothing start_server use_server start_command dbmigrate runs_like
+  start_on_tty dbmigrate_on_tty fresh_work fresh_database put up_down query);
 
-our $command = abs_path('bin/dbmigrate');
-our ($folder, $work, $tmp);
+our ($command, $folder, $work);
 our $nothing = qr/^$/;
-our $shell = 'sh';
 my $node;
-
-# The shells to run it with, as far as they are there.
-our %shells = (
-	sh => ['sh'],
-	dash => ['dash'],
-	'busybox sh' => [ 'busybox', 'sh' ],
-	'bash --posix' => [ 'bash', '--posix' ],
-	mksh => ['mksh'],
-	ksh => ['ksh'],
-	'zsh --emulate sh' => [ 'zsh', '--emulate', 'sh' ]);
-
-sub in_path
-{
-	my ($program) = @_;
-	return grep { -x "$_/$program" } split /:/, $ENV{PATH};
-}
-
-sub shells
-{
-	return grep { in_path($shells{$_}[0]) } sort keys %shells;
-}
 
 sub start_server
 {
@@ -61,11 +37,11 @@ sub use_server
 	($node) = @_;
 	$folder = PostgreSQL::Test::Utils::tempdir();
 	$work = "$folder/work";
-	$tmp = "$folder/tmp";
-	make_path($work, $tmp);
+	make_path($work);
 	delete @ENV{ grep { /^(PG|DBMIGRATE_|DATABASE_URL|NO_COLOR|LC_|LANG)/ and $_ !~ /^(PG_|PGCTL)/ } keys %ENV };
-	%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, TMPDIR => $tmp, LC_ALL => 'C.UTF-8');
+	%ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, LC_ALL => 'C.UTF-8');
 	$ENV{PATH} = $node->config_data('--bindir') . ":$ENV{PATH}";
+	$command = $node->config_data('--bindir') . '/dbmigrate';
 	$ENV{PGUSER} = $node->safe_psql('postgres', 'SELECT current_user');
 	return $node;
 }
@@ -75,7 +51,7 @@ sub start_command
 {
 	my ($out, $err, @arguments) = @_;
 
-	return IPC::Run::start([ @{ $shells{$shell} }, $command, @arguments ], '<', \undef, '>', $out, '2>', $err,
+	return IPC::Run::start([ $command, @arguments ], '<', \undef, '>', $out, '2>', $err,
 		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT' }, IPC::Run::timeout(120));
 }
 
@@ -97,7 +73,7 @@ sub runs_like
 	my ($arguments, $code, $out, $err, $name) = @_;
 	my @got = dbmigrate(@$arguments);
 
-	$name = "$shell: dbmigrate " . ($name // join ' ', @$arguments);
+	$name = "dbmigrate " . ($name // join ' ', @$arguments);
 	$got[2] =~ s/^database \S+ as .* \(PostgreSQL \S+, environment .*\)\n//m;
 	is($got[0], $code, "$name: exit code") or diag "stdout: $got[1]stderr: $got[2]";
 	like($got[1], $out, "$name: stdout");
@@ -110,7 +86,7 @@ sub start_on_tty
 {
 	my ($in, $out, @arguments) = @_;
 
-	return IPC::Run::start([ @{ $shells{$shell} }, $command, @arguments ], '<pty<', $in, '>pty>', $out,
+	return IPC::Run::start([ $command, @arguments ], '<pty<', $in, '>pty>', $out,
 		init => sub { chdir $work or die; $SIG{INT} = 'DEFAULT'; open STDERR, '>&', \*STDOUT }, IPC::Run::timeout(60));
 }
 
@@ -166,18 +142,6 @@ sub query
 {
 	my ($sql) = @_;
 	return scalar $node->safe_psql($ENV{PGDATABASE}, $sql);
-}
-
-# A folder for PATH with a program in it that is not the true one.
-sub planted_program
-{
-	my ($name, $script) = @_;
-	my $path = "$folder/planted." . int(rand 1e9);
-
-	make_path($path);
-	append_to_file("$path/$name", "#!/bin/sh\n$script\n");
-	chmod 0755, "$path/$name";
-	return $path;
 }
 
 1;
