@@ -37,6 +37,7 @@ my @runs = (
 	q{SELECT * FROM migrate.rollback()},
 	q{SELECT * FROM migrate.rollback_to('0')},
 	q{SELECT * FROM migrate.redo()},
+	q{SELECT * FROM migrate.redo_to('0')},
 	q{SELECT migrate.baseline('9')},
 	q{SELECT migrate.manage('x')},
 	q{SELECT migrate.mark_applied('3', 'x')},

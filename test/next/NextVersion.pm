@@ -41,7 +41,7 @@ sub copy_server
 		system_or_bail('mkdir', '-p', dirname("$copy$dir"));
 		system_or_bail('cp', '-a', "$root$dir", "$copy$dir");
 	}
-	my $headers = config('includedir-server');
+	my $headers = config('includedir');	# and the server's below it
 	my $link = $copy . substr($headers, length $root);
 
 	system_or_bail('mkdir', '-p', dirname($link));
@@ -68,7 +68,7 @@ sub install_next
 
 	$script =~ s/^\@STATE\@$/$state;/m or die 'the update script has no place for state()';
 
-	system_or_bail('cp', '-R', (map { "$source/$_" } qw(Makefile dbmigrate.control bin sql src)), $work);
+	system_or_bail('cp', '-R', (map { "$source/$_" } qw(Makefile dbmigrate.control client sql src)), $work);
 	unlink glob "$work/src/*.o $work/src/*/*.o $work/src/*.bc $work/src/*/*.bc";
 	system_or_bail('sed', '-i', "s/^default_version = .*/default_version = '$next'/", "$work/dbmigrate.control");
 	append_to_file("$work/src/run/require.c", <<~C);
