@@ -41,7 +41,7 @@ sub copy_server
 		system_or_bail('mkdir', '-p', dirname("$copy$dir"));
 		system_or_bail('cp', '-a', "$root$dir", "$copy$dir");
 	}
-	my $headers = config('includedir');	# and the server's below it
+	my $headers = config('includedir');    # and the server's below it
 	my $link = $copy . substr($headers, length $root);
 
 	system_or_bail('mkdir', '-p', dirname($link));
