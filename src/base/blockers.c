@@ -7,7 +7,8 @@
  * asked what it was for.  Hence a look at it from time to time while it lasts.
  *
  * A process that waits can say nothing, but for what log_lock_waits has it tell
- * the log after deadlock_timeout: then the client is told as well.
+ * the log after deadlock_timeout: then the client is told as well.  To look
+ * wakes the process, and each time it would tell the log again.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +33,7 @@
 
 static TimeoutId look_timeout;
 static bool is_registered = false;
+static bool is_looking = false;
 
 /* The last wait that was seen. */
 static volatile sig_atomic_t was_seen = false;
@@ -39,14 +41,15 @@ static LOCKTAG seen_tag;
 static LOCKMODE seen_mode;
 static TimestampTz seen_since;
 
-/* Is the client told while it lasts, and of which wait has he been? */
+/* Is the client told while it lasts? */
 static bool is_telling = false;
-static bool is_hooked = false;
+
+/* When the wait began that the log knows of. */
+static uint64 logged_wait = 0;
 static emit_log_hook_type next_log_hook = NULL;
-static LOCKTAG told_tag;
 
 static void look(void);
-static void tell(ErrorData *logged);
+static void hear(ErrorData *logged);
 static void notice_wait(const LOCKTAG *tag, LOCKMODE mode);
 static Datum *holders_of(const LOCKTAG *tag, LOCKMODE mode, int *npids, bool *is_prepared);
 static void describe(Datum pids, TimestampTz since, DbmBlockers *blockers);
@@ -56,8 +59,12 @@ void
 dbm_blockers_watch(void)
 {
 	if (!is_registered)
+	{
 		look_timeout = RegisterTimeout(USER_TIMEOUT, look);
-	is_registered = true;
+		next_log_hook = emit_log_hook;
+		emit_log_hook = hear;
+	}
+	is_registered = is_looking = true;
 	was_seen = false;
 	enable_timeout_every(look_timeout,
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL), LOOK_INTERVAL);
@@ -91,11 +98,11 @@ static void
 look(void)
 {
 	LOCK	   *lock = MyProc ? MyProc->waitLock : NULL;
+	uint64		since = lock ? pg_atomic_read_u64(&MyProc->waitStart) : 0;
 
-	if (lock)
+	if (since > 0)
 	{
-		if (!was_seen || memcmp(&seen_tag, &lock->tag, sizeof(LOCKTAG)) != 0)
-			seen_since = GetCurrentTimestamp();
+		seen_since = (TimestampTz) since;
 		memcpy(&seen_tag, &lock->tag, sizeof(LOCKTAG));
 		seen_mode = MyProc->waitLockMode;
 		was_seen = true;
@@ -109,30 +116,32 @@ look(void)
 void
 dbm_blockers_tell(bool is_wanted)
 {
-	if (!is_hooked)
-	{
-		next_log_hook = emit_log_hook;
-		emit_log_hook = tell;
-	}
-	is_hooked = true;
 	is_telling = is_wanted;
-	memset(&told_tag, 0, sizeof(LOCKTAG));
 }
 
-/* Something goes to the log; if it is about a wait, somebody else hears of it. */
+/* Something goes to the log: of a wait once, and then the client hears of it, too. */
 static void
-tell(ErrorData *logged)
+hear(ErrorData *logged)
 {
 	LOCK	   *lock = MyProc ? MyProc->waitLock : NULL;
 
-	if (is_telling && lock && logged->elevel == LOG &&
-		memcmp(&told_tag, &lock->tag, sizeof(LOCKTAG)) != 0)
+	if (is_looking && lock && logged->elevel == LOG)
 	{
-		told_tag = lock->tag;
-		/* the wait must not be ended amid the report of it */
-		HOLD_INTERRUPTS();
-		notice_wait(&told_tag, MyProc->waitLockMode);
-		RESUME_INTERRUPTS();
+		uint64		wait = pg_atomic_read_u64(&MyProc->waitStart);
+
+		if (wait == logged_wait)
+		{
+			logged->output_to_server = false;
+			return;
+		}
+		logged_wait = wait;
+		if (is_telling)
+		{
+			/* the wait must not be ended amid the report of it */
+			HOLD_INTERRUPTS();
+			notice_wait(&lock->tag, MyProc->waitLockMode);
+			RESUME_INTERRUPTS();
+		}
 	}
 	if (next_log_hook)
 		next_log_hook(logged);
@@ -154,13 +163,13 @@ notice_wait(const LOCKTAG *tag, LOCKMODE mode)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock"),
 				 errdetail_plural("In the way: process %s.", "In the way: processes %s.", npids, list.data),
-				 errhint("See what it does: SELECT pid, usename, application_name, state, xact_start, query FROM pg_stat_activity WHERE pid IN (%s);",
+				 errhint("See what it does: SELECT pid, usename, application_name, state, xact_start, query FROM pg_catalog.pg_stat_activity WHERE pid IN (%s);",
 						 list.data)));
 	else if (is_prepared)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock"),
 				 errdetail("In the way: a prepared transaction."),
-				 errhint("See which: SELECT * FROM pg_prepared_xacts; end it with COMMIT PREPARED or ROLLBACK PREPARED.")));
+				 errhint("See which: SELECT * FROM pg_catalog.pg_prepared_xacts; end it with COMMIT PREPARED or ROLLBACK PREPARED.")));
 }
 
 /* Stop to look. */
@@ -168,6 +177,7 @@ void
 dbm_blockers_stop(void)
 {
 	disable_timeout(look_timeout, false);
+	is_looking = false;
 }
 
 /*

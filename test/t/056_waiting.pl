@@ -75,6 +75,13 @@ sub until_it_waits
 	return;
 }
 
+# How often the log says that a session waits
+sub times_logged
+{
+	my ($pid) = @_;
+	return scalar(() = slurp_file($node->logfile) =~ /process $pid still waiting for/g);
+}
+
 my ($holder, $holder_pid) = session('SET application_name = holder');
 my $hold_b = 'BEGIN; SELECT count(*) FROM b';
 my $change = 'ALTER TABLE a ADD y int; ALTER TABLE b ADD y int';
@@ -199,7 +206,10 @@ foreach my $case (
 	like($runner->{stderr},
 		qr/NOTICE:  00000: waiting for a lock\nDETAIL:  In the way: process $holder_pid\.\nHINT:  See what it does: SELECT .* WHERE pid IN \($holder_pid\);/,
 		"online, $what: told while it waits");
+	usleep(500_000);
+	$runner->{run}->pump_nb;
 	is(scalar(() = $runner->{stderr} =~ /waiting for a lock/g), 1, "online, $what: once");
+	is(times_logged($pid), 1, "online, $what: and so in the log");
 	$holder->query_safe('COMMIT');
 	my ($state, $said) = finish($runner);
 	is($state, '00000', "online, $what: then it goes on") or diag $said;
