@@ -174,6 +174,10 @@ extern int64 dbm_column_int(uint64 row, int column, int64 if_null);
 extern bool dbm_column_bool(uint64 row, int column);
 extern Datum dbm_column_datum(uint64 row, int column);
 
+/* subtransaction.c */
+
+extern ErrorData *dbm_subtransaction(void (*work) (void *), void *arg);
+
 /* wait.c */
 
 /* A lock to wait for, and what is said of it. */

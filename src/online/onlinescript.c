@@ -22,10 +22,17 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "online/online.h"
+
+/* Statements that are one transaction. */
+typedef struct StatementGroup
+{
+	DbmOnline  *online;
+	int			end;
+	DbmExecution part;
+} StatementGroup;
 
 static void go(DbmOnline *online);
 static void add_hint(const DbmOnline *online, ErrorData *error);
@@ -37,6 +44,7 @@ static bool is_plain_set(const DbmOnline *online, int number);
 static bool may_commit_inside(const DbmOnline *online, const DbmStatement *statement);
 static int	end_of_group(const DbmOnline *online, int first);
 static bool run_group(DbmOnline *online, int first, int end);
+static void execute_group(void *arg);
 static bool wants_no_transaction(const ErrorData *error);
 static void run_alone(DbmOnline *online, int number);
 static void note_done(DbmOnline *online, int number, Node *tree, Datum indexes);
@@ -294,35 +302,13 @@ end_of_group(const DbmOnline *online, int first)
 static bool
 run_group(DbmOnline *online, int first, int end)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner;
-	DbmExecution part;
-	ErrorData  *volatile error = NULL;
+	StatementGroup group = {.online = online, .end = end};
+	ErrorData  *error;
 
 	dbm_online_open(online->run);
-	owner = CurrentResourceOwner;
 	online->options.first = first;
 	online->options.end = end;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		dbm_execute_script(online->script, &online->label, &online->options, &part);
-		if (part.may_have_events)
-			dbm_execute_deferred_check(&online->label, online->run->cursors);
-		dbm_online_finished(online, end);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
+	error = dbm_subtransaction(execute_group, &group);
 	dbm_online_close();
 	if (error && wants_no_transaction(error) && end == first + 1 &&
 		online->script->statements[first].kind == DBM_STATEMENT_SQL)
@@ -333,14 +319,26 @@ run_group(DbmOnline *online, int first, int end)
 	}
 	if (error)
 	{
-		online->execution->failed_statement = part.failed_statement;
-		online->execution->failed_line = part.failed_line;
+		online->execution->failed_statement = group.part.failed_statement;
+		online->execution->failed_line = group.part.failed_line;
 		ReThrowError(error);
 	}
-	online->execution->statements += part.statements;
-	online->execution->rows += part.rows;
-	online->execution->wal_bytes += part.wal_bytes;
+	online->execution->statements += group.part.statements;
+	online->execution->rows += group.part.rows;
+	online->execution->wal_bytes += group.part.wal_bytes;
 	return true;
+}
+
+static void
+execute_group(void *arg)
+{
+	StatementGroup *group = arg;
+	DbmOnline  *online = group->online;
+
+	dbm_execute_script(online->script, &online->label, &online->options, &group->part);
+	if (group->part.may_have_events)
+		dbm_execute_deferred_check(&online->label, online->run->cursors);
+	dbm_online_finished(online, group->end);
 }
 
 /*

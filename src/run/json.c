@@ -8,19 +8,17 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "run/run.h"
 
-/* The arguments of a call. */
+/* The arguments of a call, and what becomes of it. */
 typedef struct Request
 {
 	const char *what;			/* the function, for messages */
@@ -32,14 +30,16 @@ typedef struct Request
 	const char *confirm;		/* or NULL */
 	const char *project;
 	bool		errors_as_data;
+	DbmRunCall	call;
+	StringInfoData json;
 } Request;
 
-static Datum answer(const Request *request);
-static void run(const Request *request, DbmRunCall *call, StringInfo json);
+static Datum answer(Request *request);
+static void begin_document(StringInfo json);
+static void run(void *arg);
 static int64 steps_of(const DbmExtension *ext, const Request *request);
-static ErrorData *run_guarded(const Request *request, DbmRunCall *call, StringInfo json);
-static void record_failure(const Request *request, DbmRunCall *call, const DbmMigration *migration,
-						   const ErrorData *error);
+static ErrorData *run_guarded(Request *request);
+static void record_failure(const Request *request, const DbmMigration *migration, const ErrorData *error);
 static void add_success(StringInfo json, const DbmRunCall *call, bool is_up);
 static void add_failure(StringInfo json, const DbmRunCall *call, const DbmMigration *migration,
 						const ErrorData *error);
@@ -92,44 +92,51 @@ dbmigrate_rollback_json(PG_FUNCTION_ARGS)
 
 /* The document. */
 static Datum
-answer(const Request *request)
+answer(Request *request)
 {
-	DbmRunCall	call = {0};
-	StringInfoData json;
+	const DbmRunCall *call = &request->call;
 	ErrorData  *error = NULL;
 
 	/* a migration that calls this shall fail, and not go on with the answer */
 	dbm_check_not_in_script(request->what);
-	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"results\": [");
+	initStringInfo(&request->json);
+	begin_document(&request->json);
 	if (request->errors_as_data)
-		error = run_guarded(request, &call, &json);
+		error = run_guarded(request);
 	else
-		run(request, &call, &json);
+		run(request);
 	if (error)
 	{
 		/* what the last one has left to be checked may fail after it */
-		const DbmMigration *migration = call.run.check_deferred ? call.last : call.migration;
+		const DbmMigration *migration = call->run.check_deferred ? call->last : call->migration;
 
-		resetStringInfo(&json);
-		appendStringInfoString(&json, "{\"results\": [");
+		begin_document(&request->json);
 		if (migration)
-			record_failure(request, &call, migration, error);
-		add_failure(&json, &call, migration, error);
+			record_failure(request, migration, error);
+		add_failure(&request->json, call, migration, error);
 	}
 	else
-		add_success(&json, &call, request->is_up);
-	appendStringInfoChar(&json, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+		add_success(&request->json, call, request->is_up);
+	appendStringInfoChar(&request->json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(request->json.data));
 }
 
 static void
-run(const Request *request, DbmRunCall *call, StringInfo json)
+begin_document(StringInfo json)
 {
+	resetStringInfo(json);
+	appendStringInfoString(json, "{\"results\": [");
+}
+
+static void
+run(void *arg)
+{
+	Request    *request = arg;
+	DbmRunCall *call = &request->call;
 	int64		steps;
 
 	dbm_call_begin(call, request->what, request->schema, request->extra_search_path, request->project);
-	call->json = json;
+	call->json = &request->json;
 	steps = steps_of(&call->run.ext, request);
 	if (request->is_up)
 		dbm_call_apply(call, steps, request->to_version, NULL);
@@ -164,34 +171,12 @@ steps_of(const DbmExtension *ext, const Request *request)
 	return steps;
 }
 
-/*
- * Run in a subtransaction: if it fails all of it is undone, and the error is
- * returned, but for a cancellation, which is meant for the whole statement.
- */
+/* The error is returned, but for a cancellation, which is meant for the whole statement. */
 static ErrorData *
-run_guarded(const Request *request, DbmRunCall *call, StringInfo json)
+run_guarded(Request *request)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error = dbm_subtransaction(run, request);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		run(request, call, json);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (error && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
 	return error;
@@ -199,15 +184,14 @@ run_guarded(const Request *request, DbmRunCall *call, StringInfo json)
 
 /* The transaction goes on, so the history may know. */
 static void
-record_failure(const Request *request, DbmRunCall *call, const DbmMigration *migration,
-			   const ErrorData *error)
+record_failure(const Request *request, const DbmMigration *migration, const ErrorData *error)
 {
-	DbmHistoryEntry entry = {.action = "failed", .migration = migration, .run = call->run.number};
+	DbmHistoryEntry entry = {.action = "failed", .migration = migration, .run = request->call.run.number};
 	DbmExtension ext;
 
 	dbm_extension_open(&ext);
 	dbm_extension_use(&ext, request->schema, request->project);
-	dbm_history_add_failure(&ext, &entry, error, &call->execution);
+	dbm_history_add_failure(&ext, &entry, error, &request->call.execution);
 	dbm_extension_close();
 }
 

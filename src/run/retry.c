@@ -7,12 +7,10 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -23,6 +21,15 @@
 #define LONGEST_PAUSE 60000
 #define LONGEST_TRANSACTION 1000	/* that does nothing but wait */
 
+typedef struct Attempt
+{
+	DbmRun	   *run;
+	const DbmMigration *migration;
+	bool		is_up;
+	DbmExecution *execution;
+} Attempt;
+
+static void attempt_step(void *arg);
 static void wait_for(long milliseconds, bool commits);
 
 /*
@@ -34,39 +41,32 @@ ErrorData *
 dbm_run_attempt(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecution *execution,
 				DbmBlockers *blockers)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	Attempt		attempt = {run, migration, is_up, execution};
+	ErrorData  *error;
 
 	memset(execution, 0, sizeof(DbmExecution));
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	dbm_blockers_watch();
-	PG_TRY();
-	{
-		dbm_run_step(run, migration, is_up, execution);
-		dbm_run_check_deferred(run);
-		if (!is_up)
-			dbm_applied_to_repeat(&run->ext);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		run->check_deferred = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	memset(blockers, 0, sizeof(DbmBlockers));
+	dbm_blockers_watch();
+	error = dbm_subtransaction(attempt_step, &attempt);
 	if (error)
+	{
+		run->check_deferred = false;
 		dbm_blockers_find(blockers);
+	}
 	else
 		dbm_blockers_stop();
 	return error;
+}
+
+static void
+attempt_step(void *arg)
+{
+	const Attempt *attempt = arg;
+
+	dbm_run_step(attempt->run, attempt->migration, attempt->is_up, attempt->execution);
+	dbm_run_check_deferred(attempt->run);
+	if (!attempt->is_up)
+		dbm_applied_to_repeat(&attempt->run->ext);
 }
 
 /* Would the same migration do better a little later, after so many attempts? */
