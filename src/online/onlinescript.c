@@ -85,6 +85,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
+	dbm_commit_note_end();
 	dbm_blockers_tell(false);
 	dbm_blockers_stop();
 	dbm_settings_restore(settings);
@@ -375,7 +376,6 @@ run_alone(DbmOnline *online, int number)
 		dbm_commit_note_begin(&run->ext, online->migration->id);
 	error = dbm_execute_top_level(online->script, &online->label, number, online->options.restricted,
 								  is_code ? note_code_done : NULL, online, &has_committed);
-	dbm_commit_note_end();
 	if (error)
 	{
 		/* at its commit, perhaps */
