@@ -20,6 +20,9 @@
 
 #include "run/run.h"
 
+typedef void (*GoBack) (DbmRunCall *call, int64 steps, const char *version);
+
+static Datum go_back(FunctionCallInfo fcinfo, const char *what, bool has_version, GoBack go);
 static void begin_call(DbmRunCall *call, const char *what, FunctionCallInfo fcinfo, int project_arg);
 static bool is_nothing_done(void);
 static const char *procedure_call(const DbmExtension *ext, const char *procedure, int64 steps,
@@ -70,30 +73,14 @@ dbmigrate_apply_to(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_rollback(PG_FUNCTION_ARGS)
 {
-	DbmRunCall	call;
-	int64		steps;
-
-	begin_call(&call, "migrate.rollback()", fcinfo, 4);
-	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false, "SELECT * FROM migrate.rollback_to(");
-	dbm_call_roll_back(&call, steps, NULL);
-	dbm_extension_close();
-	return (Datum) 0;
+	return go_back(fcinfo, "migrate.rollback()", false, dbm_call_roll_back);
 }
 
 /* SQL: migrate.rollback_to(target_version, schema, extra_search_path, confirm, project) */
 Datum
 dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 {
-	DbmRunCall	call;
-	const char *version;
-
-	begin_call(&call, "migrate.rollback_to()", fcinfo, 4);
-	version = dbm_required_argument(fcinfo, 0, "target_version");
-	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	dbm_call_roll_back(&call, DBM_ALL_STEPS, version);
-	dbm_extension_close();
-	return (Datum) 0;
+	return go_back(fcinfo, "migrate.rollback_to()", true, dbm_call_roll_back);
 }
 
 /*
@@ -104,27 +91,32 @@ dbmigrate_rollback_to(PG_FUNCTION_ARGS)
 Datum
 dbmigrate_redo(PG_FUNCTION_ARGS)
 {
-	DbmRunCall	call;
-
-	begin_call(&call, "migrate.redo()", fcinfo, 4);
-	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	redo(&call, dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false,
-								   "SELECT * FROM migrate.rollback_to("), NULL);
-	dbm_extension_close();
-	return (Datum) 0;
+	return go_back(fcinfo, "migrate.redo()", false, redo);
 }
 
 /* SQL: migrate.redo_to(target_version, schema, extra_search_path, confirm, project) */
 Datum
 dbmigrate_redo_to(PG_FUNCTION_ARGS)
 {
-	DbmRunCall	call;
-	const char *version;
+	return go_back(fcinfo, "migrate.redo_to()", true, redo);
+}
 
-	begin_call(&call, "migrate.redo_to()", fcinfo, 4);
-	version = dbm_required_argument(fcinfo, 0, "target_version");
+/* The first argument is a version, or a count. */
+static Datum
+go_back(FunctionCallInfo fcinfo, const char *what, bool has_version, GoBack go)
+{
+	DbmRunCall	call;
+	const char *version = NULL;
+	int64		steps = DBM_ALL_STEPS;
+
+	begin_call(&call, what, fcinfo, 4);
+	if (has_version)
+		version = dbm_required_argument(fcinfo, 0, "target_version");
 	dbm_refuse_unconfirmed(dbm_optional_argument(fcinfo, 3));
-	redo(&call, DBM_ALL_STEPS, version);
+	if (!has_version)
+		steps = dbm_count_argument(&call.run.ext, fcinfo, 0, dbm_count_source(fcinfo), false,
+								   "SELECT * FROM migrate.rollback_to(");
+	go(&call, steps, version);
 	dbm_extension_close();
 	return (Datum) 0;
 }
