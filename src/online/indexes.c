@@ -31,7 +31,6 @@
 
 static List *reindexed_tables(const ReindexStmt *stmt);
 static List *tables_of_schema(Oid schema);
-static Oid	toast_table(Oid table);
 static List *all_indexes(List *tables);
 static bool is_among(const char *name, char *const *names, int n);
 static const char *index_name(Oid index);
@@ -86,8 +85,12 @@ reindexed_tables(const ReindexStmt *stmt)
 								  get_namespace_oid(stmt->name, true) : InvalidOid);
 	all = list_copy(tables);
 	for (int i = 0; i < list_length(tables); i++)
-		if (OidIsValid(toast_table(list_nth_oid(tables, i))))
-			all = lappend_oid(all, toast_table(list_nth_oid(tables, i)));
+	{
+		Oid			toast = dbm_class_of(list_nth_oid(tables, i)).reltoastrelid;
+
+		if (OidIsValid(toast))
+			all = lappend_oid(all, toast);
+	}
 	return all;
 }
 
@@ -116,18 +119,19 @@ tables_of_schema(Oid schema)
 	return tables;
 }
 
-static Oid
-toast_table(Oid table)
+/* What pg_class has of it, but for the variable part; zeros if it is gone. */
+FormData_pg_class
+dbm_class_of(Oid relation)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			toast = InvalidOid;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	FormData_pg_class form = {0};
 
 	if (HeapTupleIsValid(tuple))
 	{
-		toast = ((Form_pg_class) GETSTRUCT(tuple))->reltoastrelid;
+		memcpy(&form, GETSTRUCT(tuple), CLASS_TUPLE_SIZE);
 		ReleaseSysCache(tuple);
 	}
-	return toast;
+	return form;
 }
 
 /* The names of their indexes, as text[]; 0 without tables. */

@@ -8,6 +8,8 @@
 #ifndef DBMIGRATE_ONLINE_H
 #define DBMIGRATE_ONLINE_H
 
+#include "catalog/pg_class.h"
+
 #include "run/run.h"
 
 /* sessionsettings.c */
@@ -22,6 +24,7 @@ extern List *dbm_indexes_tables(Node *tree);
 extern Datum dbm_indexes_names(List *tables);
 extern List *dbm_indexes_new(List *tables, Datum names, bool only_invalid);
 extern bool dbm_indexes_is_left(Datum names, const char *relname);
+extern FormData_pg_class dbm_class_of(Oid relation);
 extern bool dbm_index_is_copy(Oid index);
 extern bool dbm_index_is_valid(Oid index);
 extern char *dbm_relation_ref(Oid index);

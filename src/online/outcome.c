@@ -11,7 +11,6 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
@@ -27,7 +26,6 @@ static Oid	index_by_name(const IndexStmt *stmt);
 static List *invalid_after_reindex(const ReindexStmt *stmt, Datum before);
 static List *copies_since(const ReindexStmt *stmt, Datum before);
 static bool is_as_written(Oid index, const IndexStmt *stmt);
-static Oid	access_method(Oid index);
 static DbmDecision decide_drop(const DropStmt *stmt, Datum before, List **made);
 static DbmDecision decide_detach(const AlterTableStmt *stmt);
 static const AlterTableCmd *detach_of(const AlterTableStmt *stmt);
@@ -184,7 +182,7 @@ is_as_written(Oid index, const IndexStmt *stmt)
 		form->indnkeyatts == list_length(stmt->indexParams) &&
 		form->indnatts == list_length(stmt->indexParams) + list_length(stmt->indexIncludingParams) &&
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) == (stmt->whereClause == NULL) &&
-		access_method(index) == get_am_oid(stmt->accessMethod, true);
+		dbm_class_of(index).relam == get_am_oid(stmt->accessMethod, true);
 	for (int i = 0; same && i < form->indnkeyatts; i++)
 	{
 		const IndexElem *element = list_nth_node(IndexElem, stmt->indexParams, i);
@@ -197,20 +195,6 @@ is_as_written(Oid index, const IndexStmt *stmt)
 	}
 	ReleaseSysCache(tuple);
 	return same;
-}
-
-static Oid
-access_method(Oid index)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
-	Oid			method = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		method = ((Form_pg_class) GETSTRUCT(tuple))->relam;
-		ReleaseSysCache(tuple);
-	}
-	return method;
 }
 
 /*
