@@ -32,6 +32,11 @@ SELECT version FROM migrate.rollback(0 + 01, schema => 'count_s', project => 'se
 CREATE FUNCTION pg_temp.back() RETURNS SETOF text LANGUAGE sql AS $$ SELECT version FROM migrate.rollback(1, schema => 'count_s', project => 'second') $$;
 SELECT '01' AS "01", b FROM pg_temp.back() b WHERE '01' = '01';
 SELECT count(*) FROM migrate.apply(4, schema => 'count_s', project => 'second');
+-- the place of a constant in an inlined function is not one in the statement
+BEGIN;
+CREATE FUNCTION pg_temp.i() RETURNS SETOF text STABLE LANGUAGE sql AS $$SELECT b.version FROM migrate.rollback(1, schema => 'count_s', project => 'second') b$$;
+SELECT count(*) FROM pg_temp.i() LIMIT 02;
+ROLLBACK;
 SELECT version FROM migrate.rollback('15', schema => 'count_s', project => 'second');
 SELECT count(*) FROM migrate.rollback(12);
 
