@@ -311,7 +311,7 @@ run_group(DbmOnline *online, int first, int end)
 	online->options.end = end;
 	error = dbm_subtransaction(execute_group, &group);
 	dbm_online_close();
-	if (error && wants_no_transaction(error) && end == first + 1 &&
+	if (error && wants_no_transaction(error) &&
 		online->script->statements[first].kind == DBM_STATEMENT_SQL)
 	{
 		if (!online->options.restricted)
