@@ -47,6 +47,7 @@ static const char *const pinned[][2] = {
 static void enter(const DbmExtension *ext, Caller *caller);
 static void leave(Caller *caller);
 static void explain_wait(void *arg);
+static SPIPlanPtr prepare(const char *sql, DbmParams *params);
 pg_noreturn static void rethrow_without(const char *sql, MemoryContext context);
 
 /* Add a parameter of any type. */
@@ -140,6 +141,13 @@ rethrow_without(const char *sql, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
 	FlushErrorState();
+	/* an error that has a place in it has the text instead of the line */
+	if (edata->sqlerrcode != ERRCODE_INTERNAL_ERROR && edata->internalquery &&
+		strcmp(edata->internalquery, sql) == 0)
+	{
+		edata->internalquery = NULL;
+		edata->internalpos = 0;
+	}
 	if (edata->sqlerrcode != ERRCODE_INTERNAL_ERROR && edata->context &&
 		(at = strstr(edata->context, sql)) != NULL)
 	{
@@ -182,6 +190,19 @@ dbm_query(const DbmExtension *ext, const char *sql, DbmParams *params, int expec
 		elog(ERROR, "SPI_execute_with_args returned %s", SPI_result_code_string(result));
 }
 
+/* A plan that stays. */
+static SPIPlanPtr
+prepare(const char *sql, DbmParams *params)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, params->n, params->types,
+										  CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	return plan;
+}
+
 /* The same with a plan that is kept for the session. */
 void
 dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
@@ -192,18 +213,10 @@ dbm_query_saved(const DbmExtension *ext, SPIPlanPtr *plan, const char *sql,
 	int			result;
 
 	enter(ext, &caller);
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	made = SPI_prepare_cursor(sql, params->n, params->types,
-											  CURSOR_OPT_GENERIC_PLAN);
-
-		if (made == NULL)
-			elog(ERROR, "SPI_prepare returned %s", SPI_result_code_string(SPI_result));
-		SPI_keepplan(made);
-		*plan = made;
-	}
 	PG_TRY();
 	{
+		if (*plan == NULL)
+			*plan = prepare(sql, params);
 		result = SPI_execute_plan(*plan, params->values, params->nulls, false, 0);
 	}
 	PG_CATCH();
