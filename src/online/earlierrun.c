@@ -94,9 +94,7 @@ static void
 raise_undecided(const DbmOnline *online, int number, const Node *tree, List *made)
 {
 	StringInfoData detail;
-	const char *resume = psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
-								  dbm_migration_literal(online->migration),
-								  dbm_target_argument(&online->run->ext, false));
+	const char *resume = dbm_online_resume(online);
 	const char *text = online->halfway->statement;
 
 	if (text == NULL && number < online->script->nstatements)
@@ -116,6 +114,15 @@ raise_undecided(const DbmOnline *online, int number, const Node *tree, List *mad
 			 errhint("If it was done: %s if not: %s; %s", resume,
 					 dbm_outcome_drop(tree, linitial_oid(made)), dbm_online_go_on(online)) :
 			 errhint("Look, and say it: %s or false", resume)));
+}
+
+/* The call that says of the statement that was begun that it was done. */
+const char *
+dbm_online_resume(const DbmOnline *online)
+{
+	return psprintf("SELECT migrate.resume(%s, statement_was_done => true, reason => 'what was seen'%s);",
+					dbm_migration_literal(online->migration),
+					dbm_target_argument(&online->run->ext, false));
 }
 
 /* As much of a statement as a message can do with. */

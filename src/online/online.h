@@ -89,6 +89,7 @@ extern bool dbm_statement_is_same(const char *one, const char *other);
 
 extern int	dbm_online_settle(DbmOnline *online);
 extern const char *dbm_online_go_on(const DbmOnline *online);
+extern const char *dbm_online_resume(const DbmOnline *online);
 
 /* atomicscript.c */
 

@@ -101,7 +101,7 @@ dbm_online_run(DbmRun *run, const DbmMigration *migration, bool is_up, DbmExecut
 		{
 			dbm_online_open(run);
 			/* what is only refused stays as it is known */
-			if (online.is_at_work && dbm_halfway_find(&run->ext, migration->id))
+			if (online.is_at_work && (online.halfway = dbm_halfway_find(&run->ext, migration->id)) != NULL)
 				dbm_halfway_failed(&run->ext, migration->id, error, online.nothing_done);
 			dbm_online_close();
 		}
@@ -120,8 +120,12 @@ add_hint(const DbmOnline *online, ErrorData *error)
 {
 	if (error->hint || online->script == NULL || (online->finished == 0 && online->nothing_done))
 		return;
-	error->hint = psprintf("Done and kept: %d of its %d statements; mend the cause, and call it again: it goes on there.",
-						   online->finished, online->script->nstatements);
+	if (online->halfway && online->halfway->has_committed)
+		error->hint = psprintf("Statement %d has committed a part of its work.  Look, mend the cause, and say whether it counts as done: %s or false",
+							   online->halfway->started, dbm_online_resume(online));
+	else
+		error->hint = psprintf("Done and kept: %d of its %d statements; mend the cause, and call it again: it goes on there.",
+							   online->finished, online->script->nstatements);
 }
 
 /* All statements that are not done yet. */
