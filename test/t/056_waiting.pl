@@ -164,6 +164,25 @@ is(value('SELECT count(*) FROM migrate.applied'), 0, '... and the first is undon
 	$runner->quit;
 }
 
+# Who stood behind us has the lock because we gave up, and was in nobody's way.
+{
+	fresh($change);
+	my ($runner, $pid) = session(q{SET dbmigrate.lock_timeout = '1s'}, 'SET dbmigrate.retries = 0');
+	my ($behind, $behind_pid) = session();
+	$holder->query_safe($hold_b);
+	begin($runner, 'CALL migrate.run()');
+	until_it_waits($pid, 'Lock');
+	begin($behind, 'BEGIN; SELECT count(*) FROM b');
+	until_it_waits($behind_pid, 'Lock');
+	my ($state, $said) = finish($runner);
+	is($state, '55P03', 'somebody behind: it gives up');
+	like($said, qr/In the way: process $holder_pid /, 'somebody behind: the one before us is named');
+	unlike($said, qr/process $behind_pid /, 'somebody behind: he is not');
+	finish($behind);
+	$holder->query_safe('COMMIT');
+	$_->quit foreach ($runner, $behind);
+}
+
 # A deadlock is dissolved by another attempt; what is wrong otherwise is told at once.
 {
 	fresh('LOCK a; SELECT pg_advisory_xact_lock(7); LOCK b');
@@ -242,6 +261,40 @@ foreach my $case ([ lock_timeout => '55P03' ], [ statement_timeout => '57014' ])
 	$holder->query_safe('COMMIT');
 	begin($runner, 'CALL migrate.run()');
 	is((finish($runner))[0], '00000', "online, $setting: it goes on");
+	$runner->quit;
+}
+
+# Somebody is at our own table: the error is about that, not about our statement.
+{
+	my ($runner) = session(q{SET lock_timeout = '200ms'});
+
+	fresh($index);
+	$holder->query_safe($_) foreach ('BEGIN', 'LOCK migrate.progress');
+	begin($runner, 'CALL migrate.run()');
+	my ($state, $said) = finish($runner);
+	is($state, '55P03', 'our own table is locked');
+	like($said, qr/HINT:  Another transaction holds/, '... and that is told');
+	unlike($said, qr/migrate\.progress|LINE 1/, '... but not the statement');
+	$holder->query_safe('COMMIT');
+	$runner->quit;
+}
+
+# Autovacuum gives way when what an earlier run has left is dropped.
+{
+	my ($runner, $pid) = session(q{SET deadlock_timeout = '100ms'});
+
+	fresh("CREATE UNIQUE INDEX CONCURRENTLY a_x ON a (x)");
+	value('INSERT INTO a SELECT 1 FROM generate_series(1, 40000)');
+	begin($runner, 'CALL migrate.run()');
+	is((finish($runner))[0], '23505', 'an index that cannot be unique');
+	value(q{DELETE FROM a; ALTER TABLE a SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+		autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)});
+	$node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1s\n");
+	$node->reload;
+	until_true(q{EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'a'::regclass)}, 'autovacuum');
+	begin($runner, 'CALL migrate.run()');
+	my ($state, $said) = finish($runner);
+	is($state, '00000', '... is dropped although autovacuum is at its table') or diag $said;
 	$runner->quit;
 }
 
